@@ -1,0 +1,467 @@
+/*
+ * sPAPR TCE table: the words behind one DMA window
+ *
+ * The sparse backing is a radix tree.  A leaf holds 512 neighbouring words,
+ * a node 512 children.  All leaves are at level 0 and the root is at
+ * @top_level, which is fixed by the number of entries; level 5 reaches
+ * further than 2^52 entries, so a lookup is six steps at worst.
+ *
+ * Invariants, whenever no call is under way:
+ *   - a leaf that is in the tree has a populated word, a node has a child;
+ *   - @live of a leaf counts its populated words, of a node its children;
+ *   - @populated is the sum over the leaves, @bytes the size of all blocks.
+ * While a write is under way a block may be empty for a moment.
+ *
+ * Readers without a lock: a block is zeroed before it is linked, links are
+ * sequentially consistent and words are loaded and stored whole, so a reader
+ * sees each word as it was before or after a write.  A block that is
+ * unlinked is handed to @defer.  Readers touch links and words, never @room
+ * and @live.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "spapr_tce_table.h"
+
+#define LEVEL_BITS 9
+#define FANOUT (1 << LEVEL_BITS)
+
+/* What leaves and nodes have in common */
+typedef struct TceBlock {
+    char room[SPAPR_TCE_DEFER_ROOM];
+    unsigned live;
+} TceBlock;
+
+typedef struct TceLeaf {
+    TceBlock block;
+    uint64_t words[FANOUT];
+} TceLeaf;
+
+typedef struct TceNode {
+    TceBlock block;
+    TceBlock *children[FANOUT];
+} TceNode;
+
+struct SpaprTceTable {
+    uint64_t entries;           /* set once */
+    uint64_t *flat;             /* set once; NULL if sparse */
+    unsigned top_level;         /* set once */
+    SpaprTceDefer defer;        /* set before there is a reader */
+    TceBlock *root;             /* NULL if nothing is populated */
+    uint64_t populated;         /* these two: sparse only */
+    uint64_t bytes;
+};
+
+G_STATIC_ASSERT(SPAPR_TCE_LEAF_ENTRIES == FANOUT);
+
+static uint64_t word_load(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static void word_store(uint64_t *word, uint64_t tce)
+{
+    __atomic_store_n(word, tce, __ATOMIC_RELAXED);
+}
+
+static TceBlock *link_load(TceBlock *const *link)
+{
+    return g_atomic_pointer_get((TceBlock **)link);
+}
+
+/* Bits of an index that tell entries below one block of @level apart */
+static uint64_t level_mask(unsigned level)
+{
+    return (UINT64_C(1) << (level + 1) * LEVEL_BITS) - 1;
+}
+
+static unsigned level_slot(uint64_t index, unsigned level)
+{
+    return (index >> level * LEVEL_BITS) % FANOUT;
+}
+
+static TceLeaf *as_leaf(TceBlock *block)
+{
+    return (TceLeaf *)block;
+}
+
+static TceNode *as_node(TceBlock *block)
+{
+    return (TceNode *)block;
+}
+
+static size_t block_size(unsigned level)
+{
+    return level ? sizeof(TceNode) : sizeof(TceLeaf);
+}
+
+/* Number of entries in [@index, @index + @count) that exist */
+static uint64_t clip(const SpaprTceTable *table, uint64_t index,
+                     uint64_t count)
+{
+    return index < table->entries ? MIN(count, table->entries - index) : 0;
+}
+
+/* Number of those that are in the same leaf as @index */
+static uint64_t clip_to_leaf(uint64_t index, uint64_t count)
+{
+    return MIN(count, FANOUT - index % FANOUT);
+}
+
+/*
+ * Go down towards @index until there is nothing or a leaf is reached.
+ * Returns that leaf, or NULL with @hole telling which entries around @index
+ * are known to be zero, as a mask.
+ */
+static TceBlock *find_leaf(const SpaprTceTable *table, uint64_t index,
+                           uint64_t *hole)
+{
+    TceBlock *block = link_load(&table->root);
+    unsigned level = table->top_level;
+
+    for (; block && level; level--) {
+        block = link_load(&as_node(block)->children[level_slot(index, level)]);
+    }
+    *hole = level_mask(level);
+    return block;
+}
+
+/* The block behind @link, made and linked if there is none */
+static TceBlock *need_block(SpaprTceTable *table, TceBlock **link,
+                            TceBlock *parent, unsigned level)
+{
+    TceBlock *block = *link;
+
+    if (!block) {
+        block = g_malloc0(block_size(level));
+        table->bytes += block_size(level);
+        g_atomic_pointer_set(link, block);
+        if (parent) {
+            parent->live++;
+        }
+    }
+    return block;
+}
+
+/* The caller populates a word of it next */
+static TceLeaf *need_leaf(SpaprTceTable *table, uint64_t index)
+{
+    unsigned level = table->top_level;
+    TceBlock *block = need_block(table, &table->root, NULL, level);
+
+    while (level) {
+        TceNode *node = as_node(block);
+        unsigned slot = level_slot(index, level);
+
+        level--;
+        block = need_block(table, &node->children[slot], block, level);
+    }
+    return as_leaf(block);
+}
+
+static void leaf_store(SpaprTceTable *table, TceLeaf *leaf, unsigned slot,
+                       uint64_t tce)
+{
+    int change = (tce != 0) - (leaf->words[slot] != 0);
+
+    word_store(&leaf->words[slot], tce);
+    leaf->block.live += change;
+    table->populated += change;
+}
+
+/* Zero [@first, @last] below @link and unlink what becomes empty */
+static void clear_below(SpaprTceTable *table, TceBlock **link,
+                        unsigned level, uint64_t first, uint64_t last)
+{
+    TceBlock *block = *link;
+    unsigned slot = level_slot(first, level);
+    unsigned end = level_slot(last, level);
+
+    for (; block->live && slot <= end; slot++) {
+        if (!level) {
+            leaf_store(table, as_leaf(block), slot, 0);
+        } else if (as_node(block)->children[slot]) {
+            TceBlock **child = &as_node(block)->children[slot];
+            uint64_t below = level_mask(level - 1);
+
+            clear_below(table, child, level - 1,
+                        slot == level_slot(first, level) ? first : 0,
+                        slot == end ? last : below);
+            block->live -= !*child;
+        }
+    }
+    if (!block->live) {
+        g_atomic_pointer_set(link, NULL);
+        table->bytes -= block_size(level);
+        table->defer(block);
+    }
+}
+
+static void free_below(TceBlock *block, unsigned level)
+{
+    for (unsigned i = 0; level && i < FANOUT; i++) {
+        if (as_node(block)->children[i]) {
+            free_below(as_node(block)->children[i], level - 1);
+        }
+    }
+    g_free(block);
+}
+
+static bool all_zero(const uint64_t *tces, uint64_t count)
+{
+    while (count && !tces[count - 1]) {
+        count--;
+    }
+    return !count;
+}
+
+SpaprTceTable *spapr_tce_table_new(uint64_t entries)
+{
+    SpaprTceTable *table;
+
+    if (!entries || entries > SPAPR_TCE_TABLE_MAX_ENTRIES) {
+        return NULL;
+    }
+    table = g_new0(SpaprTceTable, 1);
+    table->entries = entries;
+    table->defer = g_free;
+    while (entries - 1 > level_mask(table->top_level)) {
+        table->top_level++;
+    }
+    return table;
+}
+
+SpaprTceTable *spapr_tce_table_new_flat(uint64_t *words, uint64_t entries)
+{
+    SpaprTceTable *table = spapr_tce_table_new(entries);
+
+    if (table) {
+        table->flat = words;
+    }
+    return table;
+}
+
+void spapr_tce_table_set_defer(SpaprTceTable *table, SpaprTceDefer defer)
+{
+    table->defer = defer;
+}
+
+void spapr_tce_table_free(SpaprTceTable *table)
+{
+    if (table && table->root) {
+        free_below(table->root, table->top_level);
+    }
+    g_free(table);
+}
+
+uint64_t spapr_tce_table_entries(const SpaprTceTable *table)
+{
+    return table->entries;
+}
+
+uint64_t spapr_tce_table_get(const SpaprTceTable *table, uint64_t index)
+{
+    TceBlock *leaf;
+    uint64_t hole;
+
+    if (index >= table->entries) {
+        return 0;
+    }
+    if (table->flat) {
+        return word_load(&table->flat[index]);
+    }
+    leaf = find_leaf(table, index, &hole);
+    return leaf ? word_load(&as_leaf(leaf)->words[index % FANOUT]) : 0;
+}
+
+void spapr_tce_table_set(SpaprTceTable *table, uint64_t index, uint64_t tce)
+{
+    spapr_tce_table_put(table, index, &tce, 1);
+}
+
+void spapr_tce_table_put(SpaprTceTable *table, uint64_t index,
+                         const uint64_t *tces, uint64_t count)
+{
+    uint64_t n;
+
+    count = clip(table, index, count);
+    for (; count; index += n, tces += n, count -= n) {
+        n = clip_to_leaf(index, count);
+        if (table->flat) {
+            for (uint64_t i = 0; i < n; i++) {
+                word_store(&table->flat[index + i], tces[i]);
+            }
+        } else if (all_zero(tces, n)) {
+            spapr_tce_table_clear(table, index, n);
+        } else {
+            TceLeaf *leaf = need_leaf(table, index);
+
+            for (uint64_t i = 0; i < n; i++) {
+                leaf_store(table, leaf, index % FANOUT + i, tces[i]);
+            }
+        }
+    }
+}
+
+void spapr_tce_table_fill(SpaprTceTable *table, uint64_t index, uint64_t tce,
+                          uint64_t count)
+{
+    uint64_t same[FANOUT];
+    uint64_t n;
+
+    if (!tce) {
+        spapr_tce_table_clear(table, index, count);
+        return;
+    }
+    for (unsigned i = 0; i < FANOUT; i++) {
+        same[i] = tce;
+    }
+    count = clip(table, index, count);
+    for (; count; index += n, count -= n) {
+        n = clip_to_leaf(index, count);
+        spapr_tce_table_put(table, index, same, n);
+    }
+}
+
+void spapr_tce_table_clear(SpaprTceTable *table, uint64_t index,
+                           uint64_t count)
+{
+    count = clip(table, index, count);
+    if (table->flat) {
+        for (uint64_t i = 0; i < count; i++) {
+            word_store(&table->flat[index + i], 0);
+        }
+    } else if (count && table->root) {
+        clear_below(table, &table->root, table->top_level, index,
+                    index + count - 1);
+    }
+}
+
+uint64_t spapr_tce_table_populated(const SpaprTceTable *table)
+{
+    uint64_t populated = 0;
+
+    if (!table->flat) {
+        return table->populated;
+    }
+    for (uint64_t i = 0; i < table->entries; i++) {
+        populated += word_load(&table->flat[i]) != 0;
+    }
+    return populated;
+}
+
+uint64_t spapr_tce_table_bytes(const SpaprTceTable *table)
+{
+    return table->bytes;
+}
+
+/* The populated stretch of @count words, which begin at entry @index */
+static bool trim(const uint64_t *words, uint64_t index, uint64_t count,
+                 SpaprTceSpan *span)
+{
+    while (count && !word_load(words)) {
+        words++;
+        index++;
+        count--;
+    }
+    while (count > 1 && !word_load(&words[count - 1])) {
+        count--;
+    }
+    span->index = index;
+    span->count = count;
+    span->tces = words;
+    return count;
+}
+
+bool spapr_tce_table_next_span(const SpaprTceTable *table, uint64_t *index,
+                               SpaprTceSpan *span)
+{
+    while (*index < table->entries) {
+        uint64_t count = clip_to_leaf(*index, clip(table, *index, FANOUT));
+        uint64_t hole = FANOUT - 1;
+        const uint64_t *words = NULL;
+
+        if (table->flat) {
+            words = &table->flat[*index];
+        } else {
+            TceBlock *leaf = find_leaf(table, *index, &hole);
+
+            if (leaf) {
+                words = &as_leaf(leaf)->words[*index % FANOUT];
+            }
+        }
+        if (words && trim(words, *index, count, span)) {
+            *index = span->index + span->count;
+            return true;
+        }
+        *index = (*index | hole) + 1;
+    }
+    return false;
+}
+
+/*
+ * Where runs are cut: make @tce of entry @index part of @run, which begins
+ * with it if @count is 0.  Returns false if it belongs to the next run.
+ * A target that wraps around to 0 does not continue the one before.
+ */
+static bool run_take(SpaprTceRun *run, uint64_t index, uint64_t tce,
+                     unsigned page_shift)
+{
+    unsigned perm = spapr_tce_perm(tce);
+    uint64_t target = perm ? spapr_tce_target(tce, page_shift) : 0;
+    uint64_t next = perm ? run->target + (run->count << page_shift) : 0;
+
+    if (!run->count) {
+        run->index = index;
+        run->target = target;
+        run->perm = perm;
+    } else if (index != run->index + run->count || perm != run->perm ||
+               target != next || (perm && !next)) {
+        return false;
+    }
+    run->count++;
+    return true;
+}
+
+/* Returns false if @run ends inside of @span */
+static bool run_take_span(SpaprTceRun *run, const SpaprTceSpan *span,
+                          unsigned page_shift)
+{
+    for (uint64_t i = 0; i < span->count; i++) {
+        uint64_t tce = word_load(&span->tces[i]);
+        bool skip = !run->count && !spapr_tce_perm(tce);
+
+        if (!skip && !run_take(run, span->index + i, tce, page_shift)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool spapr_tce_table_next_run(const SpaprTceTable *table, unsigned page_shift,
+                              uint64_t *index, SpaprTceRun *run)
+{
+    uint64_t pos = *index;
+    SpaprTceSpan span;
+
+    *run = (SpaprTceRun) { 0 };
+    while (spapr_tce_table_next_span(table, &pos, &span) &&
+           run_take_span(run, &span, page_shift)) {
+        /* the run may go on in the next span */
+    }
+    *index = run->index + run->count;
+    return run->count;
+}
+
+bool spapr_tce_run_next(const uint64_t *tces, uint64_t count,
+                        unsigned page_shift, uint64_t *pos,
+                        SpaprTceRun *run)
+{
+    *run = (SpaprTceRun) { 0 };
+    while (*pos < count &&
+           run_take(run, *pos, word_load(&tces[*pos]), page_shift)) {
+        ++*pos;
+    }
+    return run->count;
+}
