@@ -35,6 +35,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(SpaprDmaWindow, SPAPR_DMA_WINDOW)
 #define TYPE_SPAPR_IOMMU_MEMORY_REGION "spapr-iommu-memory-region"
 
 typedef struct SpaprDmaMapper SpaprDmaMapper;
+typedef struct SpaprDmaTces SpaprDmaTces;
 typedef struct SpaprTceTable SpaprTceTable;
 
 /**
@@ -101,10 +102,16 @@ typedef struct SpaprDmaMapperOps {
 /**
  * SpaprDmaMapper: base of somebody who mirrors windows
  * @ops: set once, before spapr_dma_mapper_register()
+ * @sees_all: set once, before registration; KVM must not handle hypercalls
+ *            for a window that this mapper mirrors, since KVM cannot update
+ *            the copy.  Such a window has no KVM table (its fd is -1) from
+ *            before @window_add until the mapper is detached.  If false,
+ *            @window_add tells KVM about the copy when the fd is not -1
  * @as: the address space whose windows it mirrors; owned by registration
  */
 struct SpaprDmaMapper {
     const SpaprDmaMapperOps *ops;
+    bool sees_all;
     AddressSpace *as;
     QLIST_ENTRY(SpaprDmaMapper) next;
 };
@@ -119,16 +126,20 @@ struct SpaprDmaWindow {
     bool def_win;                /* enabled as its PHB's default window */
 
     SpaprDmaGeometry geometry;   /* set while enabling, zero when disabled */
-    SpaprTceTable *table;        /* NULL when disabled */
+    SpaprDmaTces *tces;          /* RCU; NULL when disabled */
     int fd;                      /* KVM's table, -1 if KVM does not know us */
-    bool need_vfio;              /* somebody has to see every change */
+    bool notified;               /* an IOMMU notifier wants every change */
     GPtrArray *mappers;          /* attached ones, in order of attachment */
 
     MemoryRegion root;           /* what the owner puts into its bus */
     IOMMUMemoryRegion iommu;     /* child of @root while enabled */
 
-    struct SpaprDmaStream *mig;  /* only while a stream is saved or loaded */
-    QLIST_ENTRY(SpaprDmaWindow) list;
+    /* What is in a migration stream; only while one is saved or loaded */
+    uint32_t mig_entries;        /* of the dense form, 0 if not used */
+    uint64_t mig_sparse_entries; /* of the sparse form, 0 if not used */
+    uint64_t mig_bus_offset;
+    uint32_t mig_page_shift;
+    SpaprTceTable *mig_table;
 };
 
 /**
@@ -211,7 +222,7 @@ SpaprDmaWindow *spapr_dma_window_from_region(MemoryRegion *mr);
  * @window: an enabled window
  * @index: first entry; @index + @count must lie in the window
  * @tces: raw words, permission in the two low bits; those with permission
- *        must name guest RAM (see spapr_dma_window_tce_valid())
+ *        must name guest RAM (see spapr_dma_window_tces_valid())
  * @count: how many
  *
  * Returns 0, or the negative errno of the mapper that refused; then neither
@@ -226,7 +237,11 @@ int spapr_dma_window_put(SpaprDmaWindow *window, uint64_t index,
  * @window: an enabled window
  * @index: first entry; @index + @count must lie in the window
  * @tce: raw word whose two low bits are zero
- * @count: how many; the cost is that of what was populated if @tce is 0
+ * @count: how many
+ *
+ * The cost is that of what was populated.  Therefore only as many entries as
+ * PAPR lets one hypercall name (512) keep the other bits of @tce; a longer
+ * range is filled with zeroes, which say the same.
  */
 void spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
                             uint64_t tce, uint64_t count);
@@ -239,12 +254,23 @@ void spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
 uint64_t spapr_dma_window_get(SpaprDmaWindow *window, uint64_t index);
 
 /**
- * spapr_dma_window_tce_valid: may this word be stored?
+ * spapr_dma_window_tces_valid: may these words be stored?
+ * @window: an enabled window
+ * @tces: raw words
+ * @count: how many
  *
  * A word without permission always may, since PAPR has all other bits of it
  * ignored; one with permission must name guest RAM for the whole page.
  */
-bool spapr_dma_window_tce_valid(const SpaprDmaWindow *window, uint64_t tce);
+bool spapr_dma_window_tces_valid(const SpaprDmaWindow *window,
+                                 const uint64_t *tces, uint64_t count);
+
+/**
+ * spapr_dma_ram_valid: is this range guest RAM from end to end?
+ * @gpa: guest physical address
+ * @size: bytes; a range that wraps is not
+ */
+bool spapr_dma_ram_valid(uint64_t gpa, uint64_t size);
 
 /**
  * spapr_dma_mapper_register: offer to mirror the windows of an address space
