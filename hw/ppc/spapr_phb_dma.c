@@ -1,0 +1,241 @@
+/*
+ * The DMA windows of one sPAPR PHB
+ *
+ * Objects: the PHB's windows, numbered from 0, and its properties that say
+ * where they may be: "dma_win_addr" and "dma_win_size" give the default
+ * window, "dma64_win_addr" the place of a huge one, "pgsz" the page sizes.
+ *
+ * Invariants: number 0 is the default window's LIOBN, and no other window
+ * has it unless the default was removed; enabled windows do not overlap.
+ *
+ * What can fail: whatever enables a window.  The windows that were there
+ * before are not touched by a creation that fails.
+ *
+ * Locks: the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/range.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "hw/pci-host/spapr_phb_dma.h"
+#include "hw/ppc/spapr.h"
+#include "trace.h"
+#include <libfdt.h>
+
+/* The n-th window, or NULL if realize did not come that far */
+static SpaprDmaWindow *phb_window(SpaprPhbState *sphb, unsigned n)
+{
+    return spapr_dma_window_find(sphb->dma_liobn[n]);
+}
+
+static SpaprDmaWindow *phb_free_window(SpaprPhbState *sphb)
+{
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        SpaprDmaWindow *window = phb_window(sphb, n);
+
+        if (!spapr_dma_window_enabled(window)) {
+            return window;
+        }
+    }
+    return NULL;
+}
+
+unsigned spapr_phb_windows_available(SpaprPhbState *sphb)
+{
+    unsigned available = 0;
+
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        available += !spapr_dma_window_enabled(phb_window(sphb, n));
+    }
+    return available;
+}
+
+static bool range_is_free(SpaprPhbState *sphb, uint64_t addr, uint64_t size)
+{
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        SpaprDmaWindow *window = phb_window(sphb, n);
+
+        if (spapr_dma_window_enabled(window) &&
+            ranges_overlap(addr, size, window->geometry.bus_offset,
+                           spapr_dma_window_size(window))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* First place that a window of @size bytes fits in; false if there is none */
+static bool phb_find_place(SpaprPhbState *sphb, uint64_t size,
+                           uint32_t page_shift, uint64_t *addr)
+{
+    const uint64_t places[] = { sphb->dma_win_addr, sphb->dma64_win_addr };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        if (places[i] <= UINT64_MAX - size &&
+            !(places[i] & ((1ULL << page_shift) - 1)) &&
+            range_is_free(sphb, places[i], size)) {
+            *addr = places[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
+                                       uint32_t page_shift,
+                                       uint32_t window_shift,
+                                       SpaprDmaWindow **window, Error **errp)
+{
+    SpaprDmaGeometry geometry = { .page_shift = page_shift };
+
+    if (page_shift > 63 || !(sphb->page_size_mask & (1ULL << page_shift)) ||
+        window_shift > 63 || window_shift < page_shift ||
+        1ULL << (window_shift - page_shift) > SPAPR_DDW_MAX_TCES) {
+        error_setg(errp, "no DMA window of 2^%u bytes in pages of 2^%u bytes",
+                   window_shift, page_shift);
+        error_append_hint(errp, "Page sizes on offer (pgsz): 0x%" PRIx64 ".\n",
+                          sphb->page_size_mask);
+        return SPAPR_DDW_PARAMETER;
+    }
+    geometry.entries = 1ULL << (window_shift - page_shift);
+
+    *window = phb_free_window(sphb);
+    if (!*window || !phb_find_place(sphb, 1ULL << window_shift, page_shift,
+                                    &geometry.bus_offset)) {
+        error_setg(errp, "no room for a DMA window of 2^%u bytes",
+                   window_shift);
+        return SPAPR_DDW_PARAMETER;
+    }
+    if (!spapr_dma_window_enable(*window, &geometry, errp)) {
+        return SPAPR_DDW_HOST;
+    }
+    return SPAPR_DDW_OK;
+}
+
+SpaprDdwResult spapr_phb_window_remove(uint32_t liobn, Error **errp)
+{
+    SpaprDmaWindow *window = spapr_dma_window_find(liobn);
+    SpaprPhbState *sphb = NULL;
+    bool was_default;
+
+    if (window) {
+        /* It may be a VIO device's, which no RTAS call can remove */
+        sphb = (SpaprPhbState *)
+            object_dynamic_cast(OBJECT(window)->parent,
+                                TYPE_SPAPR_PCI_HOST_BRIDGE);
+    }
+    if (!sphb || !sphb->ddw_enabled || !spapr_dma_window_enabled(window)) {
+        error_setg(errp, "LIOBN 0x%x is no DMA window that can be removed",
+                   liobn);
+        return SPAPR_DDW_PARAMETER;
+    }
+
+    was_default = window->def_win;
+    spapr_dma_window_disable(window);
+    if (!was_default && spapr_phb_windows_available(sphb) ==
+                        spapr_phb_windows_supported(sphb) &&
+        !spapr_phb_dma_default(sphb, errp)) {
+        return SPAPR_DDW_HOST;
+    }
+    return SPAPR_DDW_OK;
+}
+
+bool spapr_phb_dma_default(SpaprPhbState *sphb, Error **errp)
+{
+    SpaprDmaWindow *window = phb_window(sphb, 0);
+    SpaprDmaGeometry geometry = {
+        .bus_offset = sphb->dma_win_addr,
+        .page_shift = SPAPR_TCE_PAGE_SHIFT,
+        .entries = sphb->dma_win_size >> SPAPR_TCE_PAGE_SHIFT,
+    };
+
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        spapr_dma_window_disable(phb_window(sphb, n));
+    }
+    if (!spapr_dma_window_enable(window, &geometry, errp)) {
+        return false;
+    }
+    window->def_win = true;
+    trace_spapr_iommu_ddw_reset(sphb->buid, 0);
+    return true;
+}
+
+void spapr_phb_dma_reset(SpaprPhbState *sphb)
+{
+    Error *err = NULL;
+
+    if (!spapr_phb_dma_default(sphb, &err)) {
+        error_reportf_err(err, "%s has no default DMA window: ",
+                          sphb->dtbusname);
+    }
+}
+
+bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp)
+{
+    const uint64_t page_mask = SPAPR_TCE_PAGE_SIZE - 1;
+
+    if (!sphb->dma_win_size || (sphb->dma_win_addr & page_mask) ||
+        (sphb->dma_win_size & page_mask) || sphb->dma_win_addr > 4 * GiB ||
+        sphb->dma_win_size > 4 * GiB - sphb->dma_win_addr) {
+        error_setg(errp, "default DMA window at 0x%" HWADDR_PRIx " of 0x%"
+                   HWADDR_PRIx " bytes is not in 4 KiB pages below 4 GiB",
+                   sphb->dma_win_addr, sphb->dma_win_size);
+        error_append_hint(errp, "Change dma_win_addr or dma_win_size.\n");
+        return false;
+    }
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        SpaprDmaWindow *window;
+
+        window = spapr_dma_window_new(DEVICE(sphb), sphb->dma_liobn[n],
+                                      &sphb->iommu_as, errp);
+        if (!window) {
+            return false;
+        }
+        /* Below the MSI doorbell, which a huge window may reach */
+        memory_region_add_subregion_overlap(&sphb->iommu_root, 0,
+                                            spapr_dma_window_get_root(window),
+                                            -1);
+    }
+    return true;
+}
+
+void spapr_phb_dma_unrealize(SpaprPhbState *sphb)
+{
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        SpaprDmaWindow *window = phb_window(sphb, n);
+
+        if (window && window->as == &sphb->iommu_as) {
+            memory_region_del_subregion(&sphb->iommu_root,
+                                        spapr_dma_window_get_root(window));
+        }
+    }
+}
+
+int spapr_phb_dma_dt(SpaprPhbState *sphb, void *fdt, int node)
+{
+    const uint32_t applicable[] = {
+        cpu_to_be32(RTAS_IBM_QUERY_PE_DMA_WINDOW),
+        cpu_to_be32(RTAS_IBM_CREATE_PE_DMA_WINDOW),
+        cpu_to_be32(RTAS_IBM_REMOVE_PE_DMA_WINDOW),
+    };
+    const uint32_t extensions[] = {
+        cpu_to_be32(2), /* cells that follow */
+        cpu_to_be32(RTAS_IBM_RESET_PE_DMA_WINDOW),
+        cpu_to_be32(1), /* the query has a form with 6 outputs */
+    };
+    int ret;
+
+    ret = spapr_dma_dt(fdt, node, "ibm,dma-window", sphb->dma_liobn[0],
+                       sphb->dma_win_addr, sphb->dma_win_size);
+    if (ret || !sphb->ddw_enabled) {
+        return ret;
+    }
+    ret = fdt_setprop(fdt, node, "ibm,ddw-applicable", applicable,
+                      sizeof(applicable));
+    return ret ?: fdt_setprop(fdt, node, "ibm,ddw-extensions", extensions,
+                              sizeof(extensions));
+}

@@ -1,0 +1,181 @@
+/*
+ * sPAPR hypercalls on TCEs
+ *
+ * H_PUT_TCE, H_GET_TCE, H_PUT_TCE_INDIRECT and H_STUFF_TCE, as LoPAR 14.5.4.2
+ * ("DMA hcall()s") has them and as KVM answers them in the host kernel.  KVM
+ * passes on what it cannot handle, so a guest may meet either of us from one
+ * call to the next and must not see a difference.
+ *
+ * A request is read and checked as a whole before anything is stored.  The
+ * answers:
+ *   H_SUCCESS                 done; also a request for no entry at all
+ *   H_PARAMETER               no such window, entries outside of it, an IOBA
+ *                             that is not a multiple of its page size, more
+ *                             TCEs than a list has room for, a list or a
+ *                             target that is not guest RAM
+ *   H_NOT_ENOUGH_RESOURCES    the host refused to map; nothing has changed.
+ *                             Guests undo their own mapping on this code only
+ *
+ * Locks: the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "exec/address-spaces.h"
+#include "hw/ppc/spapr.h"
+#include "hw/ppc/spapr_dma_window.h"
+#include "spapr_tce_table.h"
+#include "trace.h"
+
+/* A list of TCEs fills a 4 KiB page */
+#define TCE_LIST_ENTRIES 512
+
+/*
+ * Find the entries that a guest names.  Returns NULL unless all of them exist
+ * in an enabled window.
+ */
+static SpaprDmaWindow *find_entries(uint64_t liobn, uint64_t ioba,
+                                    uint64_t count, uint64_t *index)
+{
+    SpaprDmaWindow *window = spapr_dma_window_find(liobn);
+    const SpaprDmaGeometry *g;
+    uint64_t offset;
+
+    if (!window || !spapr_dma_window_enabled(window)) {
+        return NULL;
+    }
+    g = &window->geometry;
+    offset = ioba - g->bus_offset;
+    *index = offset >> g->page_shift;
+    if (offset & ((1ULL << g->page_shift) - 1) || *index > g->entries ||
+        count > g->entries - *index) {
+        return NULL;
+    }
+    return window;
+}
+
+static target_long put_tces(SpaprDmaWindow *window, uint64_t index,
+                            const uint64_t *tces, uint64_t count)
+{
+    if (!spapr_dma_window_tces_valid(window, tces, count)) {
+        return H_PARAMETER;
+    }
+    if (spapr_dma_window_put(window, index, tces, count)) {
+        return H_NOT_ENOUGH_RESOURCES;
+    }
+    return H_SUCCESS;
+}
+
+static target_ulong h_put_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
+                              target_ulong opcode, target_ulong *args)
+{
+    uint64_t liobn = args[0], ioba = args[1], tce = args[2], index;
+    SpaprDmaWindow *window = find_entries(liobn, ioba, 1, &index);
+    target_long ret = H_PARAMETER;
+
+    if (window) {
+        ret = put_tces(window, index, &tce, 1);
+    }
+    if (SPAPR_IS_PCI_LIOBN(liobn)) {
+        trace_spapr_iommu_pci_put(liobn, ioba, tce, ret);
+    } else {
+        trace_spapr_iommu_put(liobn, ioba, tce, ret);
+    }
+    return ret;
+}
+
+static target_ulong h_get_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
+                              target_ulong opcode, target_ulong *args)
+{
+    uint64_t liobn = args[0], ioba = args[1], tce = 0, index;
+    SpaprDmaWindow *window = find_entries(liobn, ioba, 1, &index);
+    target_long ret = H_PARAMETER;
+
+    if (window) {
+        tce = spapr_dma_window_get(window, index);
+        args[0] = tce;
+        ret = H_SUCCESS;
+    }
+    if (SPAPR_IS_PCI_LIOBN(liobn)) {
+        trace_spapr_iommu_pci_get(liobn, ioba, ret, tce);
+    } else {
+        trace_spapr_iommu_get(liobn, ioba, ret, tce);
+    }
+    return ret;
+}
+
+/*
+ * Copy a guest's list before looking at it, since another of its CPUs may
+ * write to it meanwhile.
+ */
+static bool read_tce_list(uint64_t gpa, uint64_t count, uint64_t *tces)
+{
+    if (count > TCE_LIST_ENTRIES ||
+        gpa & (TCE_LIST_ENTRIES * sizeof(*tces) - 1) ||
+        !spapr_dma_ram_valid(gpa, TCE_LIST_ENTRIES * sizeof(*tces)) ||
+        address_space_read(&address_space_memory, gpa, MEMTXATTRS_UNSPECIFIED,
+                           tces, count * sizeof(*tces)) != MEMTX_OK) {
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        be64_to_cpus(&tces[i]);
+    }
+    return true;
+}
+
+static target_ulong h_put_tce_indirect(PowerPCCPU *cpu,
+                                       SpaprMachineState *spapr,
+                                       target_ulong opcode, target_ulong *args)
+{
+    uint64_t liobn = args[0], ioba = args[1], list = args[2], count = args[3];
+    uint64_t tces[TCE_LIST_ENTRIES] = { }, index;
+    SpaprDmaWindow *window = find_entries(liobn, ioba, count, &index);
+    uint64_t last = count ? (count - 1) % TCE_LIST_ENTRIES : 0;
+    target_long ret = H_PARAMETER;
+
+    if (window && read_tce_list(list, count, tces)) {
+        ret = put_tces(window, index, tces, count);
+    }
+    if (SPAPR_IS_PCI_LIOBN(liobn)) {
+        trace_spapr_iommu_pci_indirect(liobn, ioba, list, last, tces[last],
+                                       ret);
+    } else {
+        trace_spapr_iommu_indirect(liobn, ioba, list, last, tces[last], ret);
+    }
+    return ret;
+}
+
+/*
+ * LoPAR allows 512 entries and a TCE with permission; KVM, and with it every
+ * guest in use, any number within the window and only TCEs without.
+ */
+static target_ulong h_stuff_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
+                                target_ulong opcode, target_ulong *args)
+{
+    uint64_t liobn = args[0], ioba = args[1], tce = args[2], count = args[3];
+    uint64_t index;
+    SpaprDmaWindow *window = find_entries(liobn, ioba, count, &index);
+    target_long ret = H_PARAMETER;
+
+    if (window && !spapr_tce_perm(tce)) {
+        spapr_dma_window_stuff(window, index, tce, count);
+        ret = H_SUCCESS;
+    }
+    if (SPAPR_IS_PCI_LIOBN(liobn)) {
+        trace_spapr_iommu_pci_stuff(liobn, ioba, tce, count, ret);
+    } else {
+        trace_spapr_iommu_stuff(liobn, ioba, tce, count, ret);
+    }
+    return ret;
+}
+
+static void register_tce_hcalls(void)
+{
+    spapr_register_hypercall(H_PUT_TCE, h_put_tce);
+    spapr_register_hypercall(H_GET_TCE, h_get_tce);
+    spapr_register_hypercall(H_PUT_TCE_INDIRECT, h_put_tce_indirect);
+    spapr_register_hypercall(H_STUFF_TCE, h_stuff_tce);
+}
+
+type_init(register_tce_hcalls)
