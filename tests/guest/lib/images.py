@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a ppc64le machine boots: Debian kernels and initramfs images.
+
+Packages are unpacked below build/deb by scripts/debs, whole or not at all.
+An initramfs is one or more cpio archives one after the other, uncompressed:
+a base that changes only with its ingredients, kept below build/images, and
+a small archive made anew for each run.  Nothing here needs root: ownership
+exists only in the archive.
+"""
+
+import fcntl
+import hashlib
+import lzma
+import os
+import pathlib
+import random
+import re
+import stat
+import subprocess
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
+BUILD = TOP / 'build'
+CROSS = 'powerpc64le-linux-gnu-'
+
+# name: (Debian suite, meta package)
+KERNELS = {
+    '6.1': ('bookworm', 'linux-image-powerpc64le'),
+    '6.12-4k': ('trixie', 'linux-image-powerpc64le'),
+    '6.12-64k': ('trixie', 'linux-image-powerpc64le-64k'),
+}
+
+
+class Missing(Exception):
+    """Something that has to be built or downloaded first is not there."""
+
+
+def existing(path, remedy):
+    """Return path, or raise Missing saying what to do."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise Missing(f'{path} does not exist: {remedy}')
+    return path
+
+
+class Lock:
+    """One process at a time makes what lives under a name in build/."""
+
+    def __init__(self, name):
+        (BUILD / 'lock').mkdir(parents=True, exist_ok=True)
+        self.path = BUILD / 'lock' / name
+
+    def __enter__(self):
+        self.file = open(self.path, 'w', encoding='ascii')
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+def debs(*args):
+    done = subprocess.run([TOP / 'scripts/debs', *args], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False)
+    if done.returncode:
+        raise Missing(done.stderr.strip() or f'scripts/debs {args[0]} failed')
+    return done.stdout
+
+
+def unpacked(name, suite, arch, package):
+    """Directory with the files of a package; downloaded if need be."""
+    where = BUILD / 'deb' / name
+    with Lock('deb-' + name):
+        if not where.exists():
+            debs('unpack', suite, arch, str(where), package)
+    return where
+
+
+def qemu():
+    """The native qemu-system-ppc64 under test."""
+    return existing(os.environ.get('QEMU') or
+                    BUILD / 'qemu/qemu-system-ppc64',
+                    'run ninja -C build/qemu')
+
+
+def qemu_ppc64le():
+    """The qemu-system-ppc64 that runs on a POWER host."""
+    return existing(os.environ.get('QEMU_PPC64LE') or
+                    BUILD / 'qemu-ppc64le/qemu-system-ppc64',
+                    'run scripts/build-ppc64le')
+
+
+def firmware(name):
+    """A firmware file, as configure laid it out for the native build."""
+    bundle = BUILD / 'qemu/qemu-bundle/usr/local/share/qemu'
+    for folder in bundle, BUILD / 'firmware/usr/share/qemu':
+        if (folder / name).exists():
+            return folder / name
+    raise Missing(f'firmware {name} is not below build/: run ./configure')
+
+
+class Kernel:
+    """A Debian kernel: its image, release and modules."""
+
+    def __init__(self, name):
+        if name not in KERNELS:
+            raise Missing(f'no kernel {name}: choose from {sorted(KERNELS)}')
+        self.name = name
+        self.root = BUILD / 'deb' / ('kernel-' + name)
+        if not self.root.exists():
+            suite, meta = KERNELS[name]
+            found = re.search(r'^linux-image-\d\S*',
+                              debs('depends', suite, 'ppc64el', meta), re.M)
+            if not found:
+                raise Missing(f'{meta} of {suite} names no kernel package')
+            unpacked('kernel-' + name, suite, 'ppc64el', found[0])
+        self.vmlinux = next(self.root.glob('boot/vmlinux-*'))
+        self.release = self.vmlinux.name.removeprefix('vmlinux-')
+        self._files = None
+
+    def _file(self, module):
+        if self._files is None:
+            self._files = {}
+            for top in self.root.glob('**/lib/modules'):
+                for path in top.glob('**/*.ko*'):
+                    name = path.name.split('.ko')[0].replace('-', '_')
+                    self._files[name] = path
+        return self._files.get(module.replace('-', '_'))
+
+    def modules(self, *wanted):
+        """Modules with all they need, in the order to insert them.
+
+        Returns a list of (name, contents).  A module that this kernel does
+        not have is built in, or it has another name: it is left out.
+        """
+        done = {}
+
+        def visit(name):
+            path = self._file(name)
+            name = name.replace('-', '_')
+            if path is None or name in done:
+                return
+            data = path.read_bytes()
+            if path.suffix == '.xz':
+                data = lzma.decompress(data)
+            needs = re.search(rb'\0depends=([^\0]*)\0', data)
+            for need in needs[1].decode().split(',') if needs else ():
+                if need:
+                    visit(need)
+            done[name] = data
+
+        for name in wanted:
+            visit(name)
+        return list(done.items())
+
+
+class Archive:
+    """A cpio archive in the form that Linux takes as initramfs."""
+
+    def __init__(self):
+        self.parts = []
+        self.count = 0
+        self.dirs = set()
+
+    def _member(self, name, mode, data):
+        self.count += 1
+        head = '070701' + ''.join(f'{n:08x}' for n in (
+            self.count, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0,
+            len(name) + 1, 0))
+        head = head.encode() + name.encode() + b'\0'
+        self.parts += [head, bytes(-len(head) % 4), data,
+                       bytes(-len(data) % 4)]
+
+    def _parents(self, name):
+        for parent in reversed(pathlib.PurePath(name).parents[:-1]):
+            self.directory(str(parent))
+
+    def directory(self, name):
+        name = name.strip('/')
+        if name not in self.dirs:
+            self._parents(name)
+            self.dirs.add(name)
+            self._member(name, stat.S_IFDIR | 0o755, b'')
+
+    def file(self, name, data, mode=0o755):
+        self._parents(name.strip('/'))
+        if isinstance(data, str):
+            data = data.encode()
+        self._member(name.strip('/'), stat.S_IFREG | mode, data)
+
+    def copy(self, name, path):
+        path = pathlib.Path(path)
+        self.file(name, path.read_bytes(), path.stat().st_mode & 0o777)
+
+    def symlink(self, name, target):
+        self._parents(name.strip('/'))
+        self._member(name.strip('/'), stat.S_IFLNK | 0o777, target.encode())
+
+    def modules(self, modules, folder='/modules'):
+        """Add modules and a list `order` of what to insert."""
+        for name, data in modules:
+            self.file(f'{folder}/{name}.ko', data, 0o644)
+        self.file(f'{folder}/order',
+                  ''.join(name + '\n' for name, _ in modules), 0o644)
+
+    def userland(self):
+        """Busybox as /bin/*, and the mount points."""
+        busybox = unpacked('busybox', 'bookworm', 'ppc64el',
+                           'busybox-static')
+        self.copy('/bin/busybox', busybox / 'bin/busybox')
+        self.symlink('/bin/sh', 'busybox')
+        for name in 'proc', 'sys', 'dev', 'tmp':
+            self.directory(name)
+
+    def bytes(self):
+        whole = Archive()
+        whole._member('TRAILER!!!', 0, b'')
+        data = b''.join(self.parts + whole.parts)
+        return data + bytes(-len(data) % 512)
+
+
+def cached(name, ingredients, make):
+    """File build/images/NAME-HASH, made by make() -> bytes if missing.
+
+    The hash is that of the ingredients; older files of that name go.
+    """
+    digest = hashlib.sha256(repr(ingredients).encode()).hexdigest()[:12]
+    folder = BUILD / 'images'
+    path = folder / f'{name}-{digest}'
+    with Lock('image-' + name):
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            for old in folder.glob(name + '-' + '?' * 12):
+                old.unlink()
+            part = folder / (name + '.part')
+            part.write_bytes(make())
+            part.rename(path)
+    return path
+
+
+def guest_initrd(kernel, script=None):
+    """Path of an initramfs for a pseries guest.
+
+    Its /init, tests/guest/init, inserts the NVMe driver and runs script, a
+    path of a shell script (default tests/guest/read-disks).
+    """
+    here = TOP / 'tests/guest'
+    init = (here / 'init').read_text()
+    run = pathlib.Path(script or here / 'read-disks')
+    text = run.read_text()
+
+    def make():
+        archive = Archive()
+        archive.userland()
+        archive.file('/init', init)
+        archive.file('/run', text)
+        archive.modules(kernel.modules('nvme'))
+        return archive.bytes()
+
+    return cached(f'guest-{kernel.name}-{run.name}',
+                  (kernel.release, init, text, code_version()), make)
+
+
+def code_version():
+    return pathlib.Path(__file__).read_text(encoding='utf-8')
+
+
+def write_disk(path, mib, seed):
+    """Fill a file with reproducible noise; return its md5."""
+    noise = random.Random(seed)
+    digest = hashlib.md5()
+    with open(path, 'wb') as out:
+        for _ in range(mib):
+            chunk = noise.randbytes(1 << 20)
+            digest.update(chunk)
+            out.write(chunk)
+    return digest.hexdigest()
+
+
+def libraries(binary, sysroot):
+    """Shared libraries of a ppc64le program, as a list of (soname, path)."""
+    found = {}
+
+    def visit(path):
+        done = subprocess.run([CROSS + 'readelf', '-d', path], text=True,
+                              stdout=subprocess.PIPE, check=True)
+        for name in re.findall(r'\(NEEDED\).*\[(.*)\]', done.stdout):
+            if name in found:
+                continue
+            for folder in ('lib/powerpc64le-linux-gnu',
+                           'usr/lib/powerpc64le-linux-gnu'):
+                path = sysroot / folder / name
+                if path.exists():
+                    found[name] = path
+                    visit(path)
+                    break
+            else:
+                raise Missing(f'{name} is not in {sysroot}')
+
+    visit(binary)
+    return sorted(found.items())
+
+
+def stripped(binary):
+    """The contents of a ppc64le program without its debug information."""
+    info = binary.stat()
+    def make():
+        part = BUILD / 'images' / f'strip.{os.getpid()}'
+        subprocess.run([CROSS + 'strip', '-o', part, binary], check=True)
+        try:
+            return part.read_bytes()
+        finally:
+            part.unlink()
+    return cached(binary.name + '-stripped',
+                  (str(binary), info.st_mtime_ns, info.st_size), make)

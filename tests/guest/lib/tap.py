@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Results in the Test Anything Protocol."""
+
+import sys
+
+
+class Tap:
+    """Counts and prints results; the plan comes last."""
+
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def check(self, good, name, detail=''):
+        """Print one result; detail explains a failure."""
+        self.count += 1
+        print(f'{"ok" if good else "not ok"} {self.count} {name}')
+        if not good:
+            self.failed += 1
+            for line in str(detail).splitlines():
+                self.note('   ' + line)
+        sys.stdout.flush()
+        return good
+
+    def equal(self, got, wanted, name):
+        return self.check(got == wanted, name,
+                          f'wanted {wanted!r}\ngot    {got!r}')
+
+    @staticmethod
+    def note(text):
+        print('# ' + text, flush=True)
+
+    def end(self):
+        """Print the plan; returns the exit status."""
+        print(f'1..{self.count}', flush=True)
+        return 1 if self.failed else 0
