@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# For scripts that run in the emulated POWER host; source it.  Facts are
+# printed as lines that start with the word HOST.
+
+# group ADDRESS: number of the IOMMU group of a PCI device
+group() {
+    basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"
+}
+
+describe_host() {
+    echo "HOST kernel $(uname -r)"
+    for address in $DEVICES; do
+        driver=$(readlink "/sys/bus/pci/devices/$address/driver")
+        echo "HOST device $address group $(group "$address")" \
+             "driver ${driver##*/}"
+    done
+}
+
+# guest ACCEL DEVICE-OPTION...: boot a guest with its kernel and initramfs
+# from /in.  Console and trace, in order, go to /out/guest and to stdout.
+# Returns the exit status of QEMU.
+guest() {
+    accel=$1
+    shift
+    set -- -L /qemu -cpu power9 -m "${GUEST_RAM:-1G}" -smp 1 -accel "$accel" \
+        -nodefaults -display none -serial stdio -no-reboot \
+        -kernel /in/vmlinux -initrd /in/guest-initrd \
+        -append "console=hvc0 guest.disks=${GUEST_DISKS:-1}" \
+        -trace 'spapr_iommu_pci_*' -trace 'spapr_iommu_ddw_*' \
+        -trace 'spapr_iommu_new_table' \
+        -trace 'vfio_spapr_*' -trace 'vfio_prereg_*' "$@"
+    case $accel in
+    kvm)  # what an emulated POWER9 cannot promise about speculation
+        set -- -M pseries,x-vof=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off \
+            "$@" ;;
+    *)  set -- -M pseries,x-vof=on "$@" ;;
+    esac
+    { /qemu/qemu-system-ppc64 "$@" < /dev/null 2>&1
+      echo "HOST qemu $?"; } | tee /out/guest
+    test "$(sed -n 's/^HOST qemu //p' /out/guest)" = 0
+}
