@@ -374,11 +374,13 @@ static bool trim(const uint64_t *words, uint64_t index, uint64_t count,
     return count;
 }
 
-bool spapr_tce_table_next_span(const SpaprTceTable *table, uint64_t *index,
-                               SpaprTceSpan *span)
+/* The next span that lies below @end, cut off there */
+static bool next_span_below(const SpaprTceTable *table, uint64_t end,
+                            uint64_t *index, SpaprTceSpan *span)
 {
-    while (*index < table->entries) {
-        uint64_t count = clip_to_leaf(*index, clip(table, *index, FANOUT));
+    end = MIN(end, table->entries);
+    while (*index < end) {
+        uint64_t count = clip_to_leaf(*index, end - *index);
         uint64_t hole = FANOUT - 1;
         const uint64_t *words = NULL;
 
@@ -398,6 +400,12 @@ bool spapr_tce_table_next_span(const SpaprTceTable *table, uint64_t *index,
         *index = (*index | hole) + 1;
     }
     return false;
+}
+
+bool spapr_tce_table_next_span(const SpaprTceTable *table, uint64_t *index,
+                               SpaprTceSpan *span)
+{
+    return next_span_below(table, table->entries, index, span);
 }
 
 /*
@@ -439,19 +447,27 @@ static bool run_take_span(SpaprTceRun *run, const SpaprTceSpan *span,
     return true;
 }
 
-bool spapr_tce_table_next_run(const SpaprTceTable *table, unsigned page_shift,
-                              uint64_t *index, SpaprTceRun *run)
+bool spapr_tce_table_next_run_below(const SpaprTceTable *table,
+                                    unsigned page_shift, uint64_t end,
+                                    uint64_t *index, SpaprTceRun *run)
 {
     uint64_t pos = *index;
     SpaprTceSpan span;
 
     *run = (SpaprTceRun) { 0 };
-    while (spapr_tce_table_next_span(table, &pos, &span) &&
+    while (next_span_below(table, end, &pos, &span) &&
            run_take_span(run, &span, page_shift)) {
         /* the run may go on in the next span */
     }
     *index = run->index + run->count;
     return run->count;
+}
+
+bool spapr_tce_table_next_run(const SpaprTceTable *table, unsigned page_shift,
+                              uint64_t *index, SpaprTceRun *run)
+{
+    return spapr_tce_table_next_run_below(table, page_shift, table->entries,
+                                          index, run);
 }
 
 bool spapr_tce_run_next(const uint64_t *tces, uint64_t count,

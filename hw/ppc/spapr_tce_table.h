@@ -234,6 +234,21 @@ bool spapr_tce_table_next_run(const SpaprTceTable *table, unsigned page_shift,
                               uint64_t *index, SpaprTceRun *run);
 
 /**
+ * spapr_tce_table_next_run_below: the same for a part of the table
+ * @table: a table
+ * @page_shift: log2 of the page size in bytes, below 64
+ * @end: the first entry that does not count; may be beyond the table
+ * @index: where to start; moved past what was found
+ * @run: what was found, cut off at @end
+ *
+ * What lies at or after @end costs nothing, which matters where a small part
+ * is looked at inside of a long run, or before a long hole of a flat table.
+ */
+bool spapr_tce_table_next_run_below(const SpaprTceTable *table,
+                                    unsigned page_shift, uint64_t end,
+                                    uint64_t *index, SpaprTceRun *run);
+
+/**
  * spapr_tce_run_next: cut an array of words into runs
  * @tces: raw words
  * @count: how many

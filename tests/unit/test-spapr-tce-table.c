@@ -369,6 +369,30 @@ static void test_run_cutting(void)
     spapr_tce_table_free(table);
 }
 
+/* A part of a long run costs what the part is long, and ends where told */
+static void test_run_below(void)
+{
+    SpaprTceTable *table = spapr_tce_table_new(MAX_ENTRIES);
+    uint64_t pos = LEAF - 1;
+    SpaprTceRun run;
+
+    put_run(table, 0, 4 * LEAF, 0x10003);
+    g_assert_true(spapr_tce_table_next_run_below(table, 12, 2 * LEAF + 1,
+                                                 &pos, &run));
+    assert_run_is(&run, LEAF - 1, LEAF + 2, 0x20f000, 3);
+    g_assert_cmphex(pos, ==, 2 * LEAF + 1);
+    g_assert_false(spapr_tce_table_next_run_below(table, 12, pos, &pos, &run));
+    pos = 4 * LEAF - 1;
+    g_assert_true(spapr_tce_table_next_run_below(table, 12, UINT64_MAX, &pos,
+                                                 &run));
+    assert_run_is(&run, 4 * LEAF - 1, 1, 0x80f000, 3);
+    pos = 5;
+    g_assert_false(spapr_tce_table_next_run_below(table, 12, 5, &pos, &run));
+    pos = 5;
+    g_assert_false(spapr_tce_table_next_run_below(table, 12, 0, &pos, &run));
+    spapr_tce_table_free(table);
+}
+
 static void test_target_wrap(void)
 {
     static const uint64_t tces[] = {
@@ -734,19 +758,24 @@ static void check_spans(Fixture *f, GArray *sorted, uint64_t start)
     g_assert_false(spapr_tce_table_next_span(f->table, &pos, &span));
 }
 
-static void check_runs(Fixture *f, GArray *sorted, uint64_t start)
+/* Runs of [@start, @stop), as if there were nothing outside of it */
+static void check_runs(Fixture *f, GArray *sorted, uint64_t start,
+                       uint64_t stop)
 {
     uint64_t pos = start;
     SpaprTceRun run;
-    unsigned i = 0, end;
+    unsigned i = 0, end, len = sorted->len;
 
-    while (i < sorted->len && g_array_index(sorted, Entry, i).index < start) {
+    while (len && g_array_index(sorted, Entry, len - 1).index >= stop) {
+        len--;
+    }
+    while (i < len && g_array_index(sorted, Entry, i).index < start) {
         i++;
     }
-    for (; i < sorted->len; i = end) {
+    for (; i < len; i = end) {
         Entry *e = &g_array_index(sorted, Entry, i);
 
-        for (end = i + 1; end < sorted->len; end++) {
+        for (end = i + 1; end < len; end++) {
             if (!joins(e[end - 1 - i], e[end - i], f->page_shift)) {
                 break;
             }
@@ -754,14 +783,14 @@ static void check_runs(Fixture *f, GArray *sorted, uint64_t start)
         if (e->tce % 4 == 0) {
             continue;
         }
-        g_assert_true(spapr_tce_table_next_run(f->table, f->page_shift, &pos,
-                                               &run));
+        g_assert_true(spapr_tce_table_next_run_below(f->table, f->page_shift,
+                                                     stop, &pos, &run));
         assert_run_is(&run, e->index, end - i, page_of(e->tce, f->page_shift),
                       e->tce % 4);
         g_assert_cmphex(pos, ==, run.index + run.count);
     }
-    g_assert_false(spapr_tce_table_next_run(f->table, f->page_shift, &pos,
-                                            &run));
+    g_assert_false(spapr_tce_table_next_run_below(f->table, f->page_shift,
+                                                  stop, &pos, &run));
 }
 
 /* The tree holds exactly the blocks on the way to a populated word */
@@ -793,13 +822,14 @@ static void check_all(Fixture *f)
     check_gets(f, sorted);
     check_bytes(f, sorted);
     check_spans(f, sorted, 0);
-    check_runs(f, sorted, 0);
+    check_runs(f, sorted, 0, UINT64_MAX);
     if (sorted->len) {
         unsigned i = g_test_rand_int_range(0, sorted->len);
         uint64_t start = g_array_index(sorted, Entry, i).index;
 
         check_spans(f, sorted, start + g_test_rand_int_range(0, 3));
-        check_runs(f, sorted, start + g_test_rand_int_range(0, 3));
+        start += g_test_rand_int_range(0, 3);
+        check_runs(f, sorted, start, start + rand_below(2 * LEAF));
     }
 }
 
@@ -987,6 +1017,7 @@ static void add_tests(void)
     g_test_add_func("/spapr-tce-table/put-two-leaves", test_put_two_leaves);
     g_test_add_func("/spapr-tce-table/poison", test_poison);
     g_test_add_func("/spapr-tce-table/run-cutting", test_run_cutting);
+    g_test_add_func("/spapr-tce-table/run-below", test_run_below);
     g_test_add_func("/spapr-tce-table/target-wrap", test_target_wrap);
     g_test_add_func("/spapr-tce-table/array-runs", test_array_runs);
     g_test_add_func("/spapr-tce-table/huge-ranges", test_huge_ranges);
