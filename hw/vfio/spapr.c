@@ -1,0 +1,814 @@
+/*
+ * VFIO containers on sPAPR: host DMA windows and what is mapped in them
+ *
+ * Objects
+ *   container    IOMMU groups of the host which share host windows
+ *   host window  a TCE table of the host that mirrors one guest window, in
+ *                every group of the container
+ *   flavour      what VFIO_SPAPR_TCE_IOMMU ("v1": one fixed window, pages are
+ *                pinned as they are mapped) and VFIO_SPAPR_TCE_v2_IOMMU ("v2":
+ *                windows come and go, RAM is registered first) do differently
+ *
+ * A container is a mapper of the windows of its PCI address space (see
+ * hw/ppc/spapr_dma_window.h), so a window that a guest creates asks it before
+ * anybody sees the window.  Windows which were there first are shown by the
+ * memory listener of the container, through @add_window.
+ *
+ * Invariants
+ *   - RAM is registered before the first window exists and until the last is
+ *     gone (v2), so what is mapped is always registered.
+ *   - A host window is in the list if and only if the host has it and, where
+ *     KVM handles hypercalls of the guest window, KVM knows the host window
+ *     of every group.
+ *   - A host window starts where its guest window starts, and its pages are
+ *     not larger than the pages of the guest window.
+ *   - KVM never handles hypercalls for a window in a v1 container: it would
+ *     map pages that this container has not pinned.
+ *
+ * What can fail
+ *   Setting up, adding a window, a group that joins, mapping: each undoes its
+ *   own steps.  Tearing down cannot; what the host refuses then is reported
+ *   once.  An ioctl has succeeded only if it returned 0, for the driver lets
+ *   positive values escape that mean failure.
+ *
+ * Everything here runs under the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/ioctl.h>
+#include <linux/kvm.h>
+#include <linux/vfio.h>
+
+#include "exec/address-spaces.h"
+#include "hw/ppc/spapr_dma_window.h"
+#include "hw/vfio/vfio-common.h"
+#include "hw/vfio/vfio-prereg.h"
+#include "qapi/error.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/host-utils.h"
+#include "qemu/rcu.h"
+#include "system/hostmem.h"
+#include "trace.h"
+
+/* Pages of a v1 container's only window */
+#define VFIO_SPAPR_V1_PAGE_SHIFT 12
+
+/* One level of a TCE table should not need more than 2^6 host pages in a row */
+#define VFIO_SPAPR_LEVEL_PAGES_SHIFT 6
+
+typedef struct VFIOSpaprContainer VFIOSpaprContainer;
+
+/* All fields are set once, when the window is added */
+typedef struct VFIOHostWindow {
+    SpaprDmaWindow *window;     /* the guest window that it mirrors */
+    uint64_t start;             /* bus address, equal to the guest's */
+    uint64_t size;              /* bytes */
+    uint32_t page_shift;        /* of the host's table */
+    QLIST_ENTRY(VFIOHostWindow) next;
+} VFIOHostWindow;
+
+typedef struct VFIOSpaprFlavour {
+    SpaprDmaMapperOps mapper_ops;
+    bool prereg;                /* RAM must be registered before mapping */
+    bool sees_all;              /* see SpaprDmaMapper */
+    bool (*open)(VFIOSpaprContainer *sc, Error **errp);
+    void (*close)(VFIOSpaprContainer *sc);
+} VFIOSpaprFlavour;
+
+struct VFIOSpaprContainer {
+    VFIOContainer container;
+    const VFIOSpaprFlavour *flavour;            /* set once, by setup */
+    struct vfio_iommu_spapr_tce_info info;      /* set once, by setup */
+    SpaprDmaMapper mapper;
+    VFIOPrereg prereg;
+    QLIST_HEAD(, VFIOHostWindow) windows;
+};
+
+OBJECT_DECLARE_SIMPLE_TYPE(VFIOSpaprContainer, VFIO_IOMMU_SPAPR)
+
+/* Returns 0, or the negative errno of what is a failure in any way */
+static int vfio_spapr_ioctl(const VFIOSpaprContainer *sc,
+                            unsigned long request, void *arg)
+{
+    int ret = ioctl(sc->container.fd, request, arg);
+
+    if (ret < 0) {
+        return -errno;
+    }
+    return ret ? -EINVAL : 0;
+}
+
+static VFIOSpaprContainer *vfio_spapr_of_mapper(SpaprDmaMapper *mapper)
+{
+    return container_of(mapper, VFIOSpaprContainer, mapper);
+}
+
+static VFIOHostWindow *vfio_spapr_find(VFIOSpaprContainer *sc,
+                                       const SpaprDmaWindow *window)
+{
+    VFIOHostWindow *hw;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (hw->window == window) {
+            return hw;
+        }
+    }
+    return NULL;
+}
+
+static void vfio_spapr_remember(VFIOSpaprContainer *sc, SpaprDmaWindow *window,
+                                uint32_t page_shift)
+{
+    VFIOHostWindow *hw = g_new0(VFIOHostWindow, 1);
+
+    hw->window = window;
+    hw->start = window->geometry.bus_offset;
+    hw->size = spapr_dma_window_size(window);
+    hw->page_shift = page_shift;
+    QLIST_INSERT_HEAD(&sc->windows, hw, next);
+}
+
+static void vfio_spapr_forget(VFIOHostWindow *hw)
+{
+    QLIST_REMOVE(hw, next);
+    g_free(hw);
+}
+
+/*
+ * Registration of RAM
+ */
+
+static int vfio_spapr_register_ram(void *opaque, void *vaddr, uint64_t size)
+{
+    const VFIOSpaprContainer *sc = opaque;
+    struct vfio_iommu_spapr_register_memory reg = {
+        .argsz = sizeof(reg),
+        .vaddr = (uintptr_t)vaddr,
+        .size = size,
+    };
+    int ret = ioctl(sc->container.fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &reg);
+
+    if (ret < 0) {
+        return -errno;
+    }
+    /* Positive: so many pages were pinned when the next one could not be */
+    return ret ? -EFAULT : 0;
+}
+
+static int vfio_spapr_unregister_ram(void *opaque, void *vaddr, uint64_t size)
+{
+    struct vfio_iommu_spapr_register_memory reg = {
+        .argsz = sizeof(reg),
+        .vaddr = (uintptr_t)vaddr,
+        .size = size,
+    };
+
+    return vfio_spapr_ioctl(opaque, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
+}
+
+static const VFIOPreregOps vfio_spapr_prereg_ops = {
+    .register_ram = vfio_spapr_register_ram,
+    .unregister_ram = vfio_spapr_unregister_ram,
+};
+
+/*
+ * Mapping
+ */
+
+static void vfio_spapr_unmap_range(VFIOSpaprContainer *sc, uint64_t iova,
+                                   uint64_t size)
+{
+    struct vfio_iommu_type1_dma_unmap unmap = {
+        .argsz = sizeof(unmap),
+        .iova = iova,
+        .size = size,
+    };
+    int ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_UNMAP_DMA, &unmap);
+
+    trace_vfio_spapr_unmap(sc->container.fd, iova, size, ret);
+    /* A host window that does not exist yet (v1, nothing mapped) has nothing */
+    if (ret && ret != -ENXIO) {
+        warn_report_once("vfio: host did not unmap 0x%" PRIx64 "+0x%" PRIx64
+                         ", a device may still reach that RAM: %s",
+                         iova, size, strerror(-ret));
+    }
+}
+
+static int vfio_spapr_map_piece(VFIOSpaprContainer *sc, uint64_t iova,
+                                void *vaddr, uint64_t size, uint32_t flags)
+{
+    struct vfio_iommu_type1_dma_map map = {
+        .argsz = sizeof(map),
+        .flags = flags,
+        .vaddr = (uintptr_t)vaddr,
+        .iova = iova,
+        .size = size,
+    };
+    int ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_MAP_DMA, &map);
+
+    trace_vfio_spapr_map(sc->container.fd, iova, map.vaddr, size, ret);
+    return ret;
+}
+
+/*
+ * Find what RAM lies at @gpa.  @size is cut to what is contiguous from there
+ * in this process.  ROM takes the permission to write out of @flags.
+ *
+ * Call it in an RCU read-side section, in which @vaddr is valid.
+ */
+static int vfio_spapr_resolve(uint64_t gpa, uint64_t *size, uint32_t *flags,
+                              void **vaddr)
+{
+    hwaddr offset, len = *size;
+    bool write = *flags & VFIO_DMA_MAP_FLAG_WRITE;
+    MemoryRegion *mr = address_space_translate(&address_space_memory, gpa,
+                                               &offset, &len, write,
+                                               MEMTXATTRS_UNSPECIFIED);
+
+    if (!memory_region_is_ram(mr) || memory_region_is_ram_device(mr)) {
+        return -EFAULT;
+    }
+    if (mr->readonly) {
+        *flags &= ~VFIO_DMA_MAP_FLAG_WRITE;
+    }
+    *vaddr = memory_region_get_ram_ptr(mr) + offset;
+    *size = len;
+    return *flags ? 0 : -EACCES;
+}
+
+static uint32_t vfio_spapr_map_flags(IOMMUAccessFlags perm)
+{
+    return (perm & IOMMU_RO ? VFIO_DMA_MAP_FLAG_READ : 0) |
+           (perm & IOMMU_WO ? VFIO_DMA_MAP_FLAG_WRITE : 0);
+}
+
+static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                          const SpaprDmaRun *run)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    const VFIOHostWindow *hw = vfio_spapr_find(sc, window);
+    uint64_t done, size;
+    int ret = 0;
+
+    if (!hw || run->iova < hw->start ||
+        run->iova - hw->start >= hw->size ||
+        run->size > hw->size - (run->iova - hw->start)) {
+        return -ENXIO;
+    }
+
+    RCU_READ_LOCK_GUARD();
+    for (done = 0; !ret && done < run->size; done += size) {
+        uint32_t flags = vfio_spapr_map_flags(run->perm);
+        void *vaddr;
+
+        size = run->size - done;
+        ret = vfio_spapr_resolve(run->gpa + done, &size, &flags, &vaddr);
+        if (!ret && !QEMU_IS_ALIGNED(size, 1ULL << hw->page_shift)) {
+            ret = -EINVAL;
+        }
+        if (!ret) {
+            ret = vfio_spapr_map_piece(sc, run->iova + done, vaddr, size,
+                                       flags);
+        }
+    }
+    if (ret) {
+        vfio_spapr_unmap_range(sc, run->iova, run->size);
+    }
+    return ret;
+}
+
+static void vfio_spapr_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                             uint64_t iova, uint64_t size)
+{
+    vfio_spapr_unmap_range(vfio_spapr_of_mapper(mapper), iova, size);
+}
+
+/*
+ * KVM, which updates host windows by itself once it knows them
+ */
+
+static bool vfio_spapr_tell_kvm(const VFIOGroup *group,
+                                const SpaprDmaWindow *window, Error **errp)
+{
+    struct kvm_vfio_spapr_tce param = {
+        .groupfd = group->fd,
+        .tablefd = window->fd,
+    };
+    struct kvm_device_attr attr = {
+        .group = KVM_DEV_VFIO_GROUP,
+        .attr = KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE,
+        .addr = (uintptr_t)&param,
+    };
+
+    if (window->fd < 0) {
+        return true;
+    }
+    if (ioctl(vfio_kvm_device_fd, KVM_SET_DEVICE_ATTR, &attr)) {
+        error_setg_errno(errp, errno, "KVM does not connect the DMA window of"
+                         " LIOBN 0x%x at 0x%" PRIx64 " to group %d",
+                         window->liobn, window->geometry.bus_offset,
+                         group->groupid);
+        return false;
+    }
+    trace_vfio_spapr_group_attach(param.groupfd, param.tablefd);
+    return true;
+}
+
+static bool vfio_spapr_tell_kvm_groups(VFIOSpaprContainer *sc,
+                                       const SpaprDmaWindow *window,
+                                       Error **errp)
+{
+    VFIOGroup *group;
+
+    QLIST_FOREACH(group, &sc->container.group_list, container_next) {
+        if (!vfio_spapr_tell_kvm(group, window, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * v2: windows of the host
+ */
+
+/*
+ * The largest page that host, guest window and guest RAM can all live with.
+ * RAM counts since a host page must lie in one page of its backing.  RAM with
+ * smaller pages may be plugged in later; it cannot be mapped then, which the
+ * guest is told when it tries.
+ */
+static bool vfio_spapr_choose_page(const VFIOSpaprContainer *sc,
+                                   const SpaprDmaWindow *window,
+                                   uint32_t *page_shift, Error **errp)
+{
+    ERRP_GUARD();
+    long backend = qemu_minrampagesize();
+    uint64_t ram = backend == LONG_MAX ? qemu_real_host_page_size() : backend;
+    uint64_t guest = 1ULL << window->geometry.page_shift;
+    uint64_t most = MIN(guest, ram);
+    uint64_t usable = sc->info.ddw.pgsizes & (most | (most - 1));
+
+    if (!usable) {
+        error_setg(errp, "host has no DMA page size that fits: it offers the"
+                   " mask 0x%" PRIx64 ", the guest wants pages of 0x%" PRIx64
+                   " bytes, RAM has pages of 0x%" PRIx64 " bytes",
+                   (uint64_t)sc->info.ddw.pgsizes, guest, ram);
+        error_append_hint(errp, "Restrict what the guest may use with the"
+                          " property pgsz of the PCI host bridge.\n");
+        return false;
+    }
+    *page_shift = 63 - clz64(usable);
+    return true;
+}
+
+static uint32_t vfio_spapr_max_levels(const VFIOSpaprContainer *sc)
+{
+    return MAX(sc->info.ddw.levels, 1);
+}
+
+/* How many levels keep each block of a table of 2^@entries_shift small */
+static uint32_t vfio_spapr_levels(const VFIOSpaprContainer *sc,
+                                  uint32_t entries_shift)
+{
+    uint32_t block_shift = ctz64(qemu_real_host_page_size()) +
+                           VFIO_SPAPR_LEVEL_PAGES_SHIFT -
+                           ctz64(sizeof(uint64_t));
+    uint32_t levels = DIV_ROUND_UP(entries_shift, block_shift);
+
+    return MIN(MAX(levels, 1), vfio_spapr_max_levels(sc));
+}
+
+static int vfio_spapr_remove(VFIOSpaprContainer *sc, uint64_t start)
+{
+    struct vfio_iommu_spapr_tce_remove remove = {
+        .argsz = sizeof(remove),
+        .start_addr = start,
+    };
+    int ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove);
+
+    if (!ret) {
+        trace_vfio_spapr_remove_window(start);
+    }
+    return ret;
+}
+
+static void vfio_spapr_remove_nofail(VFIOSpaprContainer *sc, uint64_t start)
+{
+    int ret = vfio_spapr_remove(sc, start);
+
+    if (ret) {
+        warn_report_once("vfio: host did not remove its DMA window at 0x%"
+                         PRIx64 ", later ones may be refused: %s",
+                         start, strerror(-ret));
+    }
+}
+
+/*
+ * Ask for a table, and again with more levels if only its shape can be what
+ * is wrong.  Bounded by what the host knows, because every failure to
+ * allocate leaves memory accounted as locked in some kernels.
+ */
+static int vfio_spapr_try_create(VFIOSpaprContainer *sc,
+                                 struct vfio_iommu_spapr_tce_create *create)
+{
+    uint32_t most = vfio_spapr_max_levels(sc);
+    int ret;
+
+    for (;;) {
+        ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_SPAPR_TCE_CREATE, create);
+        if ((ret != -ENOMEM && ret != -EINVAL) || create->levels >= most) {
+            return ret;
+        }
+        warn_report_once("vfio: host cannot make a DMA window with %u levels,"
+                         " trying up to %u; failures may use up the limit of"
+                         " locked memory", create->levels, most);
+        create->levels++;
+    }
+}
+
+static void vfio_spapr_create_error(const VFIOSpaprContainer *sc,
+                        const struct vfio_iommu_spapr_tce_create *create,
+                        int ret, Error **errp)
+{
+    ERRP_GUARD();
+    uint64_t entries = create->window_size >> create->page_shift;
+
+    error_setg_errno(errp, -ret, "host cannot make a DMA window of 0x%" PRIx64
+                     " bytes with pages of 2^%u bytes and %u of %u levels",
+                     (uint64_t)create->window_size, create->page_shift,
+                     create->levels, sc->info.ddw.levels);
+    if (ret == -ENOMEM && entries <= UINT64_MAX / 16) {
+        /* The hardware's table, and the driver's own of the same size */
+        vfio_memlock_hint(errp, vfio_prereg_bytes(&sc->prereg) + entries * 16);
+    } else if (ret == -ENOSPC) {
+        error_append_hint(errp, "It offers %u windows at once.\n",
+                          sc->info.ddw.max_dynamic_windows_supported);
+    }
+}
+
+/* Make a host window that starts where the guest window does, or none */
+static bool vfio_spapr_create(VFIOSpaprContainer *sc,
+                              const SpaprDmaWindow *window,
+                              uint32_t page_shift, Error **errp)
+{
+    ERRP_GUARD();
+    uint64_t wanted = window->geometry.bus_offset;
+    struct vfio_iommu_spapr_tce_create create = {
+        .argsz = sizeof(create),
+        .page_shift = page_shift,
+        .window_size = spapr_dma_window_size(window),
+    };
+    int ret;
+
+    if (!is_power_of_2(create.window_size)) {
+        error_setg(errp, "host makes only DMA windows whose size is a power of"
+                   " two, not of 0x%" PRIx64 " bytes",
+                   (uint64_t)create.window_size);
+        return false;
+    }
+    create.levels = vfio_spapr_levels(sc,
+                                      ctz64(create.window_size) - page_shift);
+    ret = vfio_spapr_try_create(sc, &create);
+    if (ret) {
+        vfio_spapr_create_error(sc, &create, ret, errp);
+        return false;
+    }
+    trace_vfio_spapr_create_window(create.page_shift, create.levels,
+                                   create.window_size, create.start_addr);
+    if (create.start_addr == wanted) {
+        return true;
+    }
+
+    vfio_spapr_remove_nofail(sc, create.start_addr);
+    error_setg(errp, "host puts the DMA window at 0x%" PRIx64 ", the guest"
+               " needs it at 0x%" PRIx64, (uint64_t)create.start_addr, wanted);
+    error_append_hint(errp, "Set dma_win_addr or dma64_win_addr of the PCI"
+                      " host bridge to what the host uses.\n");
+    return false;
+}
+
+static bool vfio_spapr_v2_window_add(SpaprDmaMapper *mapper,
+                                     SpaprDmaWindow *window, Error **errp)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    uint32_t page_shift;
+
+    if (!vfio_spapr_choose_page(sc, window, &page_shift, errp) ||
+        !vfio_spapr_create(sc, window, page_shift, errp)) {
+        return false;
+    }
+    if (!vfio_spapr_tell_kvm_groups(sc, window, errp)) {
+        /* KVM may know it for some groups: a table that no group uses */
+        vfio_spapr_remove_nofail(sc, window->geometry.bus_offset);
+        return false;
+    }
+    vfio_spapr_remember(sc, window, page_shift);
+    return true;
+}
+
+static void vfio_spapr_v2_window_del(SpaprDmaMapper *mapper,
+                                     SpaprDmaWindow *window)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    VFIOHostWindow *hw = vfio_spapr_find(sc, window);
+
+    if (hw) {
+        vfio_spapr_remove_nofail(sc, hw->start);
+        vfio_spapr_forget(hw);
+    }
+}
+
+static bool vfio_spapr_v2_open(VFIOSpaprContainer *sc, Error **errp)
+{
+    ERRP_GUARD();
+    int ret;
+
+    if (!(sc->info.flags & VFIO_IOMMU_SPAPR_INFO_DDW)) {
+        error_setg(errp, "host offers VFIO_SPAPR_TCE_v2_IOMMU but no dynamic"
+                   " DMA windows");
+        error_append_hint(errp, "Use the property x-spapr-v1 of the"
+                          " device.\n");
+        return false;
+    }
+    /* A group comes with a default window, which takes a place that we need */
+    ret = vfio_spapr_remove(sc, sc->info.dma32_window_start);
+    if (ret) {
+        error_setg_errno(errp, -ret, "host does not drop its default DMA"
+                         " window at 0x%x", sc->info.dma32_window_start);
+        return false;
+    }
+    return true;
+}
+
+static void vfio_spapr_v2_close(VFIOSpaprContainer *sc)
+{
+    /* The last window is gone, and the default one belongs to the group */
+}
+
+/*
+ * v1: the one window that the host has
+ */
+
+static bool vfio_spapr_v1_window_add(SpaprDmaMapper *mapper,
+                                     SpaprDmaWindow *window, Error **errp)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    uint64_t start = window->geometry.bus_offset;
+    uint64_t size = spapr_dma_window_size(window);
+    uint64_t host_start = sc->info.dma32_window_start;
+    uint64_t host_size = sc->info.dma32_window_size;
+
+    if (start < host_start || size > host_size ||
+        start - host_start > host_size - size) {
+        error_setg(errp, "DMA window at 0x%" PRIx64 " of 0x%" PRIx64 " bytes"
+                   " does not lie in the only one of the host at 0x%" PRIx64
+                   " of 0x%" PRIx64 " bytes",
+                   start, size, host_start, host_size);
+        return false;
+    }
+    if (window->geometry.page_shift < VFIO_SPAPR_V1_PAGE_SHIFT) {
+        error_setg(errp, "DMA window has pages of 2^%u bytes, host maps at"
+                   " least 2^%u", window->geometry.page_shift,
+                   VFIO_SPAPR_V1_PAGE_SHIFT);
+        return false;
+    }
+    if (window->fd >= 0) {
+        error_setg(errp, "KVM handles the DMA window of LIOBN 0x%x, but does"
+                   " not update VFIO_SPAPR_TCE_IOMMU containers",
+                   window->liobn);
+        return false;
+    }
+    vfio_spapr_remember(sc, window, VFIO_SPAPR_V1_PAGE_SHIFT);
+    return true;
+}
+
+static void vfio_spapr_v1_window_del(SpaprDmaMapper *mapper,
+                                     SpaprDmaWindow *window)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    VFIOHostWindow *hw = vfio_spapr_find(sc, window);
+
+    if (hw) {
+        vfio_spapr_unmap_range(sc, hw->start, hw->size);
+        vfio_spapr_forget(hw);
+    }
+}
+
+static bool vfio_spapr_v1_open(VFIOSpaprContainer *sc, Error **errp)
+{
+    ERRP_GUARD();
+    int ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_ENABLE, NULL);
+
+    if (ret) {
+        error_setg_errno(errp, -ret, "host does not enable its DMA window of"
+                         " 0x%x bytes", sc->info.dma32_window_size);
+        if (ret == -ENOMEM) {
+            vfio_memlock_hint(errp, sc->info.dma32_window_size);
+        }
+        return false;
+    }
+    return true;
+}
+
+static void vfio_spapr_v1_close(VFIOSpaprContainer *sc)
+{
+    int ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_DISABLE, NULL);
+
+    if (ret) {
+        warn_report_once("vfio: host did not disable a container: %s",
+                         strerror(-ret));
+    }
+}
+
+/*
+ * The container
+ */
+
+static const VFIOSpaprFlavour vfio_spapr_v1 = {
+    .mapper_ops = {
+        .window_add = vfio_spapr_v1_window_add,
+        .window_del = vfio_spapr_v1_window_del,
+        .map = vfio_spapr_map,
+        .unmap = vfio_spapr_unmap,
+    },
+    .prereg = false,
+    .sees_all = true,
+    .open = vfio_spapr_v1_open,
+    .close = vfio_spapr_v1_close,
+};
+
+static const VFIOSpaprFlavour vfio_spapr_v2 = {
+    .mapper_ops = {
+        .window_add = vfio_spapr_v2_window_add,
+        .window_del = vfio_spapr_v2_window_del,
+        .map = vfio_spapr_map,
+        .unmap = vfio_spapr_unmap,
+    },
+    .prereg = true,
+    .sees_all = false,
+    .open = vfio_spapr_v2_open,
+    .close = vfio_spapr_v2_close,
+};
+
+static bool vfio_spapr_get_info(VFIOSpaprContainer *sc, Error **errp)
+{
+    int ret;
+
+    sc->info = (struct vfio_iommu_spapr_tce_info) {
+        .argsz = sizeof(sc->info),
+    };
+    ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &sc->info);
+    if (ret) {
+        error_setg_errno(errp, -ret, "host does not describe its DMA windows"
+                         " (VFIO_IOMMU_SPAPR_TCE_GET_INFO)");
+        return false;
+    }
+    sc->container.bcontainer.pgsizes =
+        sc->info.flags & VFIO_IOMMU_SPAPR_INFO_DDW ?
+        sc->info.ddw.pgsizes : 1UL << VFIO_SPAPR_V1_PAGE_SHIFT;
+    return true;
+}
+
+static bool vfio_spapr_setup(VFIOContainerBase *bcontainer, Error **errp)
+{
+    VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
+    bool v2 = sc->container.iommu_type == VFIO_SPAPR_TCE_v2_IOMMU;
+
+    sc->flavour = v2 ? &vfio_spapr_v2 : &vfio_spapr_v1;
+    if (!vfio_spapr_get_info(sc, errp)) {
+        return false;
+    }
+    /* TCEs translate to system memory; registered before anything is mapped */
+    if (sc->flavour->prereg &&
+        !vfio_prereg_start(&sc->prereg, &address_space_memory,
+                           &vfio_spapr_prereg_ops, sc, errp)) {
+        return false;
+    }
+    if (!sc->flavour->open(sc, errp)) {
+        vfio_prereg_stop(&sc->prereg);
+        return false;
+    }
+    sc->mapper.ops = &sc->flavour->mapper_ops;
+    sc->mapper.sees_all = sc->flavour->sees_all;
+    spapr_dma_mapper_register(&sc->mapper, bcontainer->space->as);
+    return true;
+}
+
+static void vfio_spapr_release(VFIOContainerBase *bcontainer)
+{
+    VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
+
+    spapr_dma_mapper_unregister(&sc->mapper);
+    sc->flavour->close(sc);
+    vfio_prereg_stop(&sc->prereg);
+}
+
+/*
+ * Follow a section of the PCI address space.  Devices of the host reach only
+ * what is behind TCEs.  That leaves out BARs of other devices, which only
+ * peers would miss, but a machine with RAM right on its bus cannot work.
+ */
+static bool vfio_spapr_add_section(VFIOContainerBase *bcontainer,
+                                   MemoryRegionSection *section, Error **errp)
+{
+    VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
+    SpaprDmaWindow *window;
+
+    if (memory_region_is_ram(section->mr) &&
+        !memory_region_is_ram_device(section->mr)) {
+        error_setg(errp, "RAM at 0x%" HWADDR_PRIx " is not behind a sPAPR DMA"
+                   " window, devices of the host cannot use it",
+                   section->offset_within_address_space);
+        return false;
+    }
+    if (!memory_region_is_iommu(section->mr)) {
+        trace_vfio_listener_region_skip("spapr",
+            section->offset_within_address_space,
+            section->offset_within_address_space +
+            int128_get64(int128_sub(section->size, int128_one())));
+        return true;
+    }
+    window = spapr_dma_window_from_region(section->mr);
+    if (!window) {
+        error_setg(errp, "IOMMU at 0x%" HWADDR_PRIx " is not a sPAPR DMA"
+                   " window, devices of the host cannot use it",
+                   section->offset_within_address_space);
+        return false;
+    }
+    return spapr_dma_window_attach(window, &sc->mapper, errp);
+}
+
+static void vfio_spapr_del_section(VFIOContainerBase *bcontainer,
+                                   MemoryRegionSection *section)
+{
+    SpaprDmaWindow *window = spapr_dma_window_from_region(section->mr);
+
+    if (window) {
+        spapr_dma_window_detach(window,
+                                &VFIO_IOMMU_SPAPR(bcontainer)->mapper);
+    }
+}
+
+/* The host has put its windows into the new group; KVM has to hear of that */
+static bool vfio_spapr_group_joined(VFIOContainerBase *bcontainer,
+                                    VFIOGroup *group, Error **errp)
+{
+    VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
+    VFIOHostWindow *hw;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (!vfio_spapr_tell_kvm(group, hw->window, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Linux 6.12 and later clear shared windows then, older ones do not */
+static void vfio_spapr_group_left(VFIOContainerBase *bcontainer)
+{
+    VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
+    VFIOHostWindow *hw;
+    Error *err = NULL;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (!spapr_dma_window_replay(hw->window, &sc->mapper, &err)) {
+            error_reportf_err(err, "vfio: a device lost DMA mappings when a"
+                              " group left its container: ");
+            err = NULL;
+        }
+    }
+}
+
+static void vfio_spapr_instance_init(Object *obj)
+{
+    QLIST_INIT(&VFIO_IOMMU_SPAPR(obj)->windows);
+}
+
+static void vfio_spapr_class_init(ObjectClass *klass, void *data)
+{
+    VFIOIOMMUClass *vioc = VFIO_IOMMU_CLASS(klass);
+
+    vioc->setup = vfio_spapr_setup;
+    vioc->release = vfio_spapr_release;
+    vioc->add_window = vfio_spapr_add_section;
+    vioc->del_window = vfio_spapr_del_section;
+    vioc->group_joined = vfio_spapr_group_joined;
+    vioc->group_left = vfio_spapr_group_left;
+}
+
+static const TypeInfo vfio_spapr_types[] = {
+    {
+        .name = TYPE_VFIO_IOMMU_SPAPR,
+        .parent = TYPE_VFIO_IOMMU_LEGACY,
+        .instance_size = sizeof(VFIOSpaprContainer),
+        .instance_init = vfio_spapr_instance_init,
+        .class_init = vfio_spapr_class_init,
+    },
+};
+
+DEFINE_TYPES(vfio_spapr_types)
