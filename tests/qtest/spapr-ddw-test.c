@@ -1,0 +1,635 @@
+/*
+ * sPAPR dynamic DMA windows: the RTAS calls
+ *
+ * What ibm,query-, create-, remove- and reset-pe-dma-window answer, and
+ * which windows exist afterwards.  Windows are looked at with H_GET_TCE.
+ *
+ * Words: the default window is the one that the machine makes at reset; a
+ * dynamic one was created by the guest; the "64-bit" place is where a dynamic
+ * window goes as long as the default window's place is taken.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "spapr-dma-common.h"
+
+#define LIOBN_VIO       0x71000003U
+
+#define BLOCK_5         0x80000000ULL   /* largest block, 32-bit answer */
+#define BLOCK_6         (1ULL << 37)    /* the same, 64-bit answer */
+#define BLOCK_SHIFT     37
+
+/* PAPR: the bit of a page size in the query's answer */
+static const struct {
+    uint32_t shift;
+    uint32_t bit;
+} page_sizes[] = {
+    { 12, 0x001 }, { 16, 0x002 }, { 21, 0x100 }, { 24, 0x004 }, { 25, 0x008 },
+    { 26, 0x010 }, { 27, 0x020 }, { 28, 0x040 }, { 34, 0x080 },
+};
+
+#define SIZES_DEFAULT   0x107           /* 4K, 64K, 2M, 16M */
+
+static void assert_created(SpaprDdwWindow w, uint32_t liobn, uint64_t addr)
+{
+    g_assert_cmpint(w.status, ==, RTAS_OK);
+    g_assert_cmphex(w.liobn, ==, liobn);
+    g_assert_cmphex(w.addr, ==, addr);
+}
+
+static void assert_refused(SpaprDmaTest *t, uint32_t page_shift,
+                           uint32_t window_shift)
+{
+    uint32_t before = spapr_ddw_query(t, 6).windows;
+
+    g_assert_cmpint(spapr_ddw_create(t, page_shift, window_shift).status, ==,
+                    RTAS_PARAM_ERROR);
+    spapr_assert_available(t, before);
+}
+
+static void test_query_5(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    SpaprDdwQuery q = spapr_ddw_query(t, 5);
+
+    g_assert_cmpint(q.status, ==, RTAS_OK);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, BLOCK_5);
+    g_assert_cmphex(q.page_sizes, ==, SIZES_DEFAULT);
+    g_assert_cmphex(q.migratable, ==, 0);
+    spapr_dma_quit(t);
+}
+
+static void test_query_6(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    SpaprDdwQuery q = spapr_ddw_query(t, 6);
+
+    g_assert_cmpint(q.status, ==, RTAS_OK);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, BLOCK_6);
+    g_assert_cmphex(q.page_sizes, ==, SIZES_DEFAULT);
+    g_assert_cmphex(q.migratable, ==, 0);
+    spapr_dma_quit(t);
+}
+
+static void test_query_counts(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    spapr_assert_available(t, 1);
+    g_assert_cmpint(spapr_ddw_create(t, 16, 28).status, ==, RTAS_OK);
+    spapr_assert_available(t, 0);
+    g_assert_cmpint(spapr_ddw_query(t, 5).windows, ==, 0);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_available(t, 1);
+    g_assert_cmpint(spapr_ddw_create(t, 16, 28).status, ==, RTAS_OK);
+    spapr_assert_available(t, 0);
+    spapr_dma_quit(t);
+}
+
+/*
+ * A call told of a wrong number of words answers -3, writes nothing but the
+ * status, and changes nothing.
+ */
+static void assert_bad_counts(SpaprDmaTest *t, const char *name,
+                              const uint32_t *args,
+                              uint32_t nargs, uint32_t nret)
+{
+    uint32_t ret[8];
+
+    g_assert_cmpint(spapr_rtas(t, name, nargs, args, nret, ret), ==,
+                    RTAS_PARAM_ERROR);
+    for (unsigned int i = 1; i < ARRAY_SIZE(ret); i++) {
+        g_assert_cmphex(ret[i], ==, RTAS_UNTOUCHED);
+    }
+    spapr_assert_available(t, 1);
+    spapr_assert_default(t);
+}
+
+static void test_wrong_counts(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    uint32_t phb[] = { 0, t->buid >> 32, t->buid, 16, 28, 0 };
+    uint32_t liobn[] = { LIOBN_DEFAULT, 0 };
+
+    assert_bad_counts(t, "ibm,query-pe-dma-window", phb, 2, 5);
+    assert_bad_counts(t, "ibm,query-pe-dma-window", phb, 4, 5);
+    assert_bad_counts(t, "ibm,query-pe-dma-window", phb, 3, 4);
+    assert_bad_counts(t, "ibm,query-pe-dma-window", phb, 3, 7);
+    assert_bad_counts(t, "ibm,create-pe-dma-window", phb, 4, 4);
+    assert_bad_counts(t, "ibm,create-pe-dma-window", phb, 6, 4);
+    assert_bad_counts(t, "ibm,create-pe-dma-window", phb, 5, 3);
+    assert_bad_counts(t, "ibm,create-pe-dma-window", phb, 5, 5);
+    assert_bad_counts(t, "ibm,remove-pe-dma-window", liobn, 0, 1);
+    assert_bad_counts(t, "ibm,remove-pe-dma-window", liobn, 2, 1);
+    assert_bad_counts(t, "ibm,remove-pe-dma-window", liobn, 1, 2);
+    assert_bad_counts(t, "ibm,reset-pe-dma-window", phb, 2, 1);
+    assert_bad_counts(t, "ibm,reset-pe-dma-window", phb, 5, 1);
+    assert_bad_counts(t, "ibm,reset-pe-dma-window", phb, 3, 2);
+    spapr_dma_quit(t);
+}
+
+static void assert_all_refused(SpaprDmaTest *t)
+{
+    g_assert_cmpint(spapr_ddw_query(t, 5).status, ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_query(t, 6).status, ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_create(t, 16, 28).status, ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_PARAM_ERROR);
+}
+
+static void test_unknown_phb(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    t->buid = BUID_PHB0 + 1;
+    assert_all_refused(t);
+    t->buid = (uint32_t)BUID_PHB0;
+    assert_all_refused(t);
+    t->buid = BUID_PHB0;
+    spapr_assert_available(t, 1);
+    spapr_dma_quit(t);
+}
+
+static void test_ddw_off(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot(
+        "-global spapr-pci-host-bridge.ddw=off");
+
+    assert_all_refused(t);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_PARAM_ERROR);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+static void test_create(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    spapr_assert_window(t, LIOBN_64, WINDOW_64, 16, 30);
+    spapr_assert_default(t);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+    spapr_assert_no_window(t, LIOBN_64);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* A removed window comes back at the same place under the same number. */
+static void test_create_again(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    for (int i = 0; i < 20; i++) {
+        assert_created(spapr_ddw_create(t, 12 + 4 * (i % 2), 30),
+                       LIOBN_64, WINDOW_64);
+        spapr_assert_tce(t, LIOBN_64, WINDOW_64, 0);
+        g_assert_cmpint(spapr_put_tce(t, LIOBN_64, WINDOW_64, TCE_RW), ==,
+                        H_SUCCESS);
+        g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+    }
+    spapr_dma_quit(t);
+}
+
+static void test_page_shift_bad(void)
+{
+    static const uint32_t bad[] = {
+        0, 1, 11, 13, 15, 17, 20, 22, 23, 25, 26, 27, 28, 34, 63, 64, 65,
+        64 + 12, 64 + 16, 128 + 12, 0x80000000, 0x8000000c, 0xffffffff,
+    };
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_refused(t, bad[i], 30);
+        assert_refused(t, bad[i], 44);
+        assert_refused(t, bad[i], bad[i]);
+    }
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* A6: 76 is 12 modulo 64 */
+static void test_page_shift_76(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_refused(t, 76, 30);
+    assert_refused(t, 76, 80);
+    assert_refused(t, 76, 76);
+    spapr_assert_no_window(t, LIOBN_64);
+    spapr_dma_quit(t);
+}
+
+static void test_window_shift_bad(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_refused(t, 12, 0);
+    assert_refused(t, 12, 11);
+    assert_refused(t, 24, 0);
+    assert_refused(t, 24, 23);
+    assert_refused(t, 16, 64);
+    assert_refused(t, 24, 64);
+    assert_refused(t, 24, 65);
+    assert_refused(t, 16, 64 + 30);
+    assert_refused(t, 24, 0x80000000);
+    assert_refused(t, 24, 0xffffffff);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* One page is a window, and so is the largest block that the query names. */
+static void test_window_size_limits(void)
+{
+    static const uint32_t shifts[] = { 12, 16, 21, 24 };
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(shifts); i++) {
+        uint32_t page = shifts[i];
+
+        assert_created(spapr_ddw_create(t, page, page), LIOBN_64, WINDOW_64);
+        spapr_assert_window(t, LIOBN_64, WINDOW_64, page, page);
+        g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+
+        assert_created(spapr_ddw_create(t, page, page + BLOCK_SHIFT),
+                       LIOBN_64, WINDOW_64);
+        spapr_assert_window(t, LIOBN_64, WINDOW_64, page, page + BLOCK_SHIFT);
+        g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+
+        assert_refused(t, page, page + BLOCK_SHIFT + 1);
+    }
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* A window must end inside the 64-bit address space. */
+static void test_window_past_end(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot(
+        "-global spapr-pci-host-bridge.dma64_win_addr=0xfffffffff0000000");
+
+    assert_refused(t, 16, 29);
+    assert_refused(t, 16, 44);
+    assert_created(spapr_ddw_create(t, 16, 27), LIOBN_64,
+                   0xfffffffff0000000ULL);
+    spapr_assert_window(t, LIOBN_64, 0xfffffffff0000000ULL, 16, 27);
+    spapr_dma_quit(t);
+}
+
+/* A1: 2^32 pages, twice; the second would be a third window */
+static void test_create_12_44_twice(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_created(spapr_ddw_create(t, 12, 44), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_create(t, 12, 44).status, ==, RTAS_PARAM_ERROR);
+    spapr_assert_available(t, 0);
+    spapr_assert_window(t, LIOBN_64, WINDOW_64, 12, 44);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* The largest windows cost nothing until they are used, at both ends. */
+static void test_create_huge(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    uint64_t last = WINDOW_64 + (1ULL << (12 + BLOCK_SHIFT)) - 4096;
+
+    assert_created(spapr_ddw_create(t, 12, 12 + BLOCK_SHIFT), LIOBN_64,
+                   WINDOW_64);
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_64, last, 0x5000 | TCE_RW), ==,
+                    H_SUCCESS);
+    spapr_assert_tce(t, LIOBN_64, last, 0x5000 | TCE_RW);
+    spapr_assert_tce(t, LIOBN_64, last - 4096, 0);
+    g_assert_cmpint(spapr_stuff_tce(t, LIOBN_64, WINDOW_64, 0, BLOCK_6), ==,
+                    H_SUCCESS);
+    spapr_assert_tce(t, LIOBN_64, last, 0);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+    spapr_dma_quit(t);
+}
+
+/* A4: the number of a VIO device's window */
+static void test_remove_vio(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("-device spapr-vscsi,reg=0x%x",
+                                     LIOBN_VIO);
+
+    spapr_assert_tce(t, LIOBN_VIO, 0, 0);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_VIO), ==, RTAS_PARAM_ERROR);
+    spapr_assert_tce(t, LIOBN_VIO, 0, 0);
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_VIO, 0, TCE_RW), ==, H_SUCCESS);
+    spapr_assert_tce(t, LIOBN_VIO, 0, TCE_RW);
+    spapr_assert_available(t, 1);
+    spapr_dma_quit(t);
+}
+
+static void test_remove_unknown(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_remove(t, 0), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64 + 1), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT + 0x100), ==,
+                    RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(t, 0xffffffff), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_PARAM_ERROR);
+    spapr_dma_quit(t);
+}
+
+/*
+ * A5, A11: the default window's place is free, a 64-bit window is not; the
+ * next one goes to the free place under the free number and hides nothing.
+ */
+static void test_default_recreated(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_created(spapr_ddw_create(t, 16, 32), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_no_window(t, LIOBN_DEFAULT);
+    assert_created(spapr_ddw_create(t, 12, 31), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    spapr_assert_window(t, LIOBN_DEFAULT, WINDOW_DEFAULT, 12, 31);
+    spapr_assert_window(t, LIOBN_64, WINDOW_64, 16, 32);
+    spapr_assert_available(t, 0);
+    spapr_dma_quit(t);
+}
+
+/* With no window at all the first goes to 0, the second to 2^59. */
+static void test_create_without_default(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_available(t, 2);
+    assert_created(spapr_ddw_create(t, 16, 31), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    assert_created(spapr_ddw_create(t, 16, 31), LIOBN_64, WINDOW_64);
+    spapr_assert_window(t, LIOBN_DEFAULT, WINDOW_DEFAULT, 16, 31);
+    spapr_assert_window(t, LIOBN_64, WINDOW_64, 16, 31);
+    spapr_dma_quit(t);
+}
+
+/* A place is free only if the whole range is; both places taken is -3. */
+static void test_occupancy(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot(
+        "-global spapr-pci-host-bridge.dma64_win_addr=0x80000000");
+
+    /* the window at 2 GiB leaves 2 GiB below it, not 4 */
+    assert_created(spapr_ddw_create(t, 16, 28), LIOBN_64, 0x80000000);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_refused(t, 16, 32);
+    assert_created(spapr_ddw_create(t, 16, 31), LIOBN_DEFAULT, 0);
+    spapr_assert_window(t, LIOBN_64, 0x80000000, 16, 28);
+    spapr_assert_window(t, LIOBN_DEFAULT, 0, 16, 31);
+
+    /* a window at 0 that reaches beyond 2 GiB takes both places */
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 16, 32), LIOBN_DEFAULT, 0);
+    spapr_assert_available(t, 1);
+    assert_refused(t, 16, 28);
+    spapr_dma_quit(t);
+}
+
+/* B5: no window left is a parameter error */
+static void test_third_window(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    spapr_assert_available(t, 0);
+    g_assert_cmpint(spapr_ddw_create(t, 16, 30).status, ==, RTAS_PARAM_ERROR);
+    spapr_assert_window(t, LIOBN_64, WINDOW_64, 16, 30);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* PAPR: removing the last window, not the default, brings the default back */
+static void test_default_restored(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0, TCE_RW), ==, H_SUCCESS);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+    spapr_assert_default(t);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0, 0);
+    spapr_assert_no_window(t, LIOBN_64);
+    spapr_assert_available(t, 1);
+    spapr_dma_quit(t);
+}
+
+static void test_default_last(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_no_window(t, LIOBN_DEFAULT);
+    spapr_assert_no_window(t, LIOBN_64);
+    spapr_assert_available(t, 2);
+    spapr_dma_quit(t);
+}
+
+/* B1: a dynamic window that has the default's number is not the default */
+static void test_default_number_reused(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 16, 31), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_default(t);
+    spapr_assert_available(t, 1);
+    spapr_dma_quit(t);
+}
+
+/* Even a dynamic window of the default's very geometry is not the default. */
+static void test_default_lookalike(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 12, DEFAULT_SHIFT), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_default(t);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_available(t, 2);
+    spapr_dma_quit(t);
+}
+
+static void test_reset(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_assert_default(t);
+    spapr_assert_available(t, 1);
+
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_assert_default(t);
+    spapr_assert_no_window(t, LIOBN_64);
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 16, 34), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    assert_created(spapr_ddw_create(t, 24, 40), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_assert_default(t);
+    spapr_assert_no_window(t, LIOBN_64);
+    spapr_assert_available(t, 1);
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* A machine reset does the same, and forgets every TCE. */
+static void test_system_reset(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0, TCE_RW), ==, H_SUCCESS);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    qtest_system_reset(t->qts);
+    spapr_assert_default(t);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0, 0);
+    spapr_assert_no_window(t, LIOBN_64);
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 16, 34), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    qtest_system_reset(t->qts);
+    spapr_assert_default(t);
+    spapr_assert_available(t, 1);
+    spapr_dma_quit(t);
+}
+
+static void test_second_phb(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("-device spapr-pci-host-bridge,index=1");
+
+    t->buid = BUID_PHB0 + 1;
+    spapr_assert_default(t);
+    assert_created(spapr_ddw_create(t, 24, 38), LIOBN_64 + 0x100, WINDOW_64);
+    spapr_assert_window(t, LIOBN_64 + 0x100, WINDOW_64, 24, 38);
+    spapr_assert_available(t, 0);
+
+    t->buid = BUID_PHB0;
+    spapr_assert_available(t, 1);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_assert_no_window(t, LIOBN_64);
+    spapr_assert_window(t, LIOBN_64 + 0x100, WINDOW_64, 24, 38);
+
+    t->buid = BUID_PHB0 + 1;
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT + 0x100), ==, RTAS_OK);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64 + 0x100), ==, RTAS_OK);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+static SpaprDmaTest *boot_pgsz(uint64_t pgsz)
+{
+    return spapr_dma_boot("-global spapr-pci-host-bridge.pgsz=0x%" PRIx64,
+                          pgsz);
+}
+
+static void test_pgsz_all(void)
+{
+    uint64_t pgsz = 0;
+    uint32_t bits = 0;
+    SpaprDmaTest *t;
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(page_sizes); i++) {
+        pgsz |= 1ULL << page_sizes[i].shift;
+        bits |= page_sizes[i].bit;
+    }
+    t = boot_pgsz(pgsz);
+    g_assert_cmphex(spapr_ddw_query(t, 5).page_sizes, ==, bits);
+    g_assert_cmphex(spapr_ddw_query(t, 6).page_sizes, ==, bits);
+    for (i = 0; i < ARRAY_SIZE(page_sizes); i++) {
+        uint32_t shift = page_sizes[i].shift;
+
+        assert_created(spapr_ddw_create(t, shift, shift + 6), LIOBN_64,
+                       WINDOW_64);
+        spapr_assert_window(t, LIOBN_64, WINDOW_64, shift, shift + 6);
+        g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+    }
+    spapr_dma_quit(t);
+}
+
+static void test_pgsz_each(void)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(page_sizes); i++) {
+        uint32_t shift = page_sizes[i].shift;
+        SpaprDmaTest *t = boot_pgsz(1ULL << shift);
+
+        g_assert_cmphex(spapr_ddw_query(t, 6).page_sizes, ==,
+                        page_sizes[i].bit);
+        for (unsigned int j = 0; j < ARRAY_SIZE(page_sizes); j++) {
+            if (j != i) {
+                assert_refused(t, page_sizes[j].shift, 40);
+            }
+        }
+        assert_created(spapr_ddw_create(t, shift, 40), LIOBN_64, WINDOW_64);
+        spapr_assert_window(t, LIOBN_64, WINDOW_64, shift, 40);
+        spapr_assert_default(t);
+        spapr_dma_quit(t);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    qtest_add_func("spapr-ddw/query/5", test_query_5);
+    qtest_add_func("spapr-ddw/query/6", test_query_6);
+    qtest_add_func("spapr-ddw/query/counts", test_query_counts);
+    qtest_add_func("spapr-ddw/bad/counts", test_wrong_counts);
+    qtest_add_func("spapr-ddw/bad/phb", test_unknown_phb);
+    qtest_add_func("spapr-ddw/bad/ddw-off", test_ddw_off);
+    qtest_add_func("spapr-ddw/create/plain", test_create);
+    qtest_add_func("spapr-ddw/create/again", test_create_again);
+    qtest_add_func("spapr-ddw/create/page-shift", test_page_shift_bad);
+    qtest_add_func("spapr-ddw/create/A6-page-shift-76", test_page_shift_76);
+    qtest_add_func("spapr-ddw/create/window-shift", test_window_shift_bad);
+    qtest_add_func("spapr-ddw/create/size-limits", test_window_size_limits);
+    qtest_add_func("spapr-ddw/create/past-end", test_window_past_end);
+    qtest_add_func("spapr-ddw/create/A1-12-44-twice",
+                   test_create_12_44_twice);
+    qtest_add_func("spapr-ddw/create/A7-huge", test_create_huge);
+    qtest_add_func("spapr-ddw/create/A5-A11-default-recreated",
+                   test_default_recreated);
+    qtest_add_func("spapr-ddw/create/without-default",
+                   test_create_without_default);
+    qtest_add_func("spapr-ddw/create/occupancy", test_occupancy);
+    qtest_add_func("spapr-ddw/create/B5-third-window", test_third_window);
+    qtest_add_func("spapr-ddw/remove/A4-vio", test_remove_vio);
+    qtest_add_func("spapr-ddw/remove/unknown", test_remove_unknown);
+    qtest_add_func("spapr-ddw/remove/default-restored",
+                   test_default_restored);
+    qtest_add_func("spapr-ddw/remove/default-last", test_default_last);
+    qtest_add_func("spapr-ddw/remove/B1-default-number-reused",
+                   test_default_number_reused);
+    qtest_add_func("spapr-ddw/remove/B1-default-lookalike",
+                   test_default_lookalike);
+    qtest_add_func("spapr-ddw/reset/rtas", test_reset);
+    qtest_add_func("spapr-ddw/reset/system", test_system_reset);
+    qtest_add_func("spapr-ddw/phb1", test_second_phb);
+    qtest_add_func("spapr-ddw/pgsz/all", test_pgsz_all);
+    qtest_add_func("spapr-ddw/pgsz/each", test_pgsz_each);
+
+    return g_test_run();
+}
