@@ -113,25 +113,42 @@ static void tces_release(SpaprDmaTces *tces, int fd)
     call_rcu(tces, tces_reclaim, rcu);
 }
 
-static bool window_needs_every_change(const SpaprDmaWindow *window)
+/* Can KVM handle hypercalls for a window that this mapper mirrors? */
+static bool mapper_bears_kvm(const SpaprDmaMapper *mapper)
 {
-    return window->notified || window->mappers->len;
+    return !mapper->sees_all && kvmppc_has_cap_spapr_vfio();
 }
 
-static SpaprDmaTces *tces_new(const SpaprDmaWindow *window,
-                              const SpaprDmaGeometry *geometry,
-                              bool need_vfio, int *fd)
+static bool window_bears_kvm(const SpaprDmaWindow *window)
 {
+    const SpaprDmaMapper *mapper;
+
+    if (!kvm_enabled() || window->notified ||
+        window->geometry.entries > UINT32_MAX) {
+        return false;
+    }
+    QLIST_FOREACH(mapper, &mappers, next) {
+        if (mapper->as == window->as && !mapper_bears_kvm(mapper)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static SpaprDmaTces *tces_new(const SpaprDmaWindow *window, bool with_kvm,
+                              int *fd)
+{
+    const SpaprDmaGeometry *geometry = &window->geometry;
     SpaprDmaTces *tces = g_new0(SpaprDmaTces, 1);
 
     tces->page_shift = geometry->page_shift;
     *fd = -1;
-    if (kvm_enabled() && geometry->entries <= UINT32_MAX) {
+    if (with_kvm) {
         tces->kvm_words = kvmppc_create_spapr_tce(window->liobn,
                                                   geometry->page_shift,
                                                   geometry->bus_offset,
                                                   geometry->entries,
-                                                  fd, need_vfio);
+                                                  fd, false);
     }
     if (tces->kvm_words) {
         tces->kvm_bytes = geometry->entries * sizeof(uint64_t);
@@ -157,18 +174,18 @@ static void table_copy(SpaprTceTable *to, const SpaprTceTable *from)
 }
 
 /*
- * Somebody has begun to mirror the window.  If KVM cannot tell VFIO of what
- * it handles by itself, the hypercalls have to come to us from now on.
+ * Somebody is here now whom KVM cannot tell of what it handles by itself: have
+ * all hypercalls come to us.
  */
-static void window_leave_kvm_if_blind(SpaprDmaWindow *window)
+static void window_leave_kvm(SpaprDmaWindow *window)
 {
     SpaprDmaTces *old = window->tces, *tces;
     int old_fd = window->fd;
 
-    if (!old || old_fd < 0 || kvmppc_has_cap_spapr_vfio()) {
+    if (old_fd < 0) {
         return;
     }
-    tces = tces_new(window, &window->geometry, true, &window->fd);
+    tces = tces_new(window, false, &window->fd);
     table_copy(tces->table, old->table);
     qatomic_rcu_set(&window->tces, tces);
     tces_release(old, old_fd);
@@ -190,14 +207,9 @@ static uint64_t window_bytes(const SpaprDmaWindow *window, uint64_t count)
 static bool window_next_run(const SpaprDmaWindow *window, uint64_t *index,
                             uint64_t end, SpaprTceRun *run)
 {
-    if (*index >= end ||
-        !spapr_tce_table_next_run(window->tces->table,
-                                  window->geometry.page_shift, index, run) ||
-        run->index >= end) {
-        return false;
-    }
-    run->count = MIN(run->count, end - run->index);
-    return true;
+    return spapr_tce_table_next_run_below(window->tces->table,
+                                          window->geometry.page_shift, end,
+                                          index, run);
 }
 
 static int mapper_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
@@ -431,7 +443,7 @@ void spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
 {
     uint64_t mapped = index, n = count;
 
-    if (window_needs_every_change(window) &&
+    if ((window->notified || window->mappers->len) &&
         window_mapped_extent(window, &mapped, &n)) {
         mappers_unmap(window, mapped, n);
         notify_unmap(window, mapped, n);
@@ -493,7 +505,9 @@ bool spapr_dma_window_attach(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
     if (g_ptr_array_find(window->mappers, mapper, NULL)) {
         return true;
     }
-    window_leave_kvm_if_blind(window);
+    if (!mapper_bears_kvm(mapper)) {
+        window_leave_kvm(window);
+    }
     if (!mapper->ops->window_add(mapper, window, errp)) {
         return false;
     }
@@ -534,18 +548,6 @@ static bool window_attach_all(SpaprDmaWindow *window, Error **errp)
         }
     }
     return true;
-}
-
-static bool address_space_has_mapper(const AddressSpace *as)
-{
-    SpaprDmaMapper *mapper;
-
-    QLIST_FOREACH(mapper, &mappers, next) {
-        if (mapper->as == as) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- life cycle ---- */
@@ -614,11 +616,9 @@ static void window_unprepare(SpaprDmaWindow *window)
 static bool window_prepare(SpaprDmaWindow *window,
                            const SpaprDmaGeometry *geometry, Error **errp)
 {
-    bool need_vfio = window->notified || address_space_has_mapper(window->as);
-
     window->geometry = *geometry;
-    qatomic_rcu_set(&window->tces, tces_new(window, geometry, need_vfio,
-                                            &window->fd));
+    qatomic_rcu_set(&window->tces,
+                    tces_new(window, window_bears_kvm(window), &window->fd));
     if (!window_attach_all(window, errp)) {
         window_unprepare(window);
         return false;
@@ -1076,7 +1076,7 @@ static int window_notify_flag_changed(IOMMUMemoryRegion *iommu,
     }
     window->notified = new != IOMMU_NOTIFIER_NONE;
     if (window->notified) {
-        window_leave_kvm_if_blind(window);
+        window_leave_kvm(window);
     }
     return 0;
 }

@@ -28,7 +28,7 @@ guest() {
         -kernel /in/vmlinux -initrd /in/guest-initrd \
         -append "console=hvc0 guest.disks=${GUEST_DISKS:-1}" \
         -trace 'spapr_iommu_pci_*' -trace 'spapr_iommu_ddw_*' \
-        -trace 'spapr_iommu_new_table' \
+        -trace 'spapr_dma_window_*' \
         -trace 'vfio_spapr_*' -trace 'vfio_prereg_*' "$@"
     case $accel in
     kvm)  # what an emulated POWER9 cannot promise about speculation

@@ -46,8 +46,8 @@ class Lock:
     """One process at a time makes what lives under a name in build/."""
 
     def __init__(self, name):
-        (BUILD / 'lock').mkdir(parents=True, exist_ok=True)
-        self.path = BUILD / 'lock' / name
+        (BUILD / 'locks').mkdir(parents=True, exist_ok=True)
+        self.path = BUILD / 'locks' / name
 
     def __enter__(self):
         self.file = open(self.path, 'w', encoding='ascii')
@@ -77,9 +77,10 @@ def unpacked(name, suite, arch, package):
 
 def qemu():
     """The native qemu-system-ppc64 under test."""
+    build = os.environ.get('QEMU_BUILD') or 'qemu'
     return existing(os.environ.get('QEMU') or
-                    BUILD / 'qemu/qemu-system-ppc64',
-                    'run ninja -C build/qemu')
+                    BUILD / build / 'qemu-system-ppc64',
+                    'run make')
 
 
 def qemu_ppc64le():

@@ -13,7 +13,6 @@ In the host:  /in       what was copied in, script and lib.sh among it
               $DEVICES  PCI addresses under vfio-pci, blank separated
 """
 
-import io
 import os
 import pathlib
 import sys
@@ -37,19 +36,19 @@ class Host:
 
     model: powernv9 or powernv8; kernel: a name of images.KERNELS, 6.12 or
     later, with 64K pages if its guests have them and KVM runs them; disks:
-    paths of raw images, one controller each, mounted copy-on-write; copies:
-    files that appear in /in; with_qemu: take our ppc64le QEMU along.
+    paths of raw images, one controller each, written to copy-on-write;
+    copies: {name in /in: path}; with_qemu: take our ppc64le QEMU along.
     """
 
     def __init__(self, model='powernv9', kernel='6.12-64k', disks=(),
-                 copies=(), with_qemu=True):
+                 copies=None, with_qemu=True):
         if len(disks) > (len(SLOTS) if model == 'powernv9' else 2):
             raise images.Missing(f'{model} has no room for {len(disks)} '
                                  'NVMe controllers: give fewer')
         self.model = model
         self.kernel = images.Kernel(kernel)
         self.disks = list(disks)
-        self.copies = list(copies)
+        self.copies = dict(copies or {})
         self.with_qemu = with_qemu
         self.status = None      # exit status of the script, None: no answer
         self.files = {}         # name below /out: contents
@@ -93,8 +92,8 @@ class Host:
         """Concatenate base, QEMU and this run's files."""
         archive = images.Archive()
         archive.copy('/in/lib.sh', HERE / 'lib.sh')
-        for path in self.copies:
-            archive.copy('/in/' + pathlib.Path(path).name, path)
+        for name, path in self.copies.items():
+            archive.copy('/in/' + name, path)
         archive.file('/in/script', pathlib.Path(script).read_bytes())
         archive.file('/in/arguments', ''.join(a + '\n' for a in args))
         path = folder / 'initrd'
@@ -156,8 +155,8 @@ class Host:
 
     def text(self, name):
         """Lines of a text file that came back."""
-        return io.StringIO(self.files.get(name, b'').decode(
-            errors='replace')).read().replace('\r', '').splitlines()
+        text = self.files.get(name, b'').decode(errors='replace')
+        return text.replace('\r', '').split('\n')
 
 
 def make_disks(folder, count, mib, seed):
