@@ -293,6 +293,7 @@ static void vfio_spapr_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 static bool vfio_spapr_tell_kvm(const VFIOGroup *group,
                                 const SpaprDmaWindow *window, Error **errp)
 {
+#ifdef CONFIG_KVM
     struct kvm_vfio_spapr_tce param = {
         .groupfd = group->fd,
         .tablefd = window->fd,
@@ -314,6 +315,7 @@ static bool vfio_spapr_tell_kvm(const VFIOGroup *group,
         return false;
     }
     trace_vfio_spapr_group_attach(param.groupfd, param.tablefd);
+#endif
     return true;
 }
 

@@ -17,7 +17,7 @@ static SpaprDmaTest *boot(const char *env, const char *fmt, va_list ap)
 {
     g_autofree char *more = g_strdup_vprintf(fmt, ap);
     g_autofree char *args = g_strdup_printf(
-        "-machine pseries,x-vof=on -nodefaults %s", more);
+        "-machine pseries,x-vof=on -m 256M -nodefaults %s", more);
     SpaprDmaTest *t = g_new0(SpaprDmaTest, 1);
 
     t->qts = qtest_init_with_env(env, args, true);

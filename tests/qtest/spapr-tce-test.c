@@ -194,7 +194,7 @@ static void test_target_not_ram(void)
     spapr_dma_quit(t);
 }
 
-/* The whole page has to be RAM, not only its first byte. */
+/* All of a page has to be RAM, not only its first byte. */
 static void test_target_partly_ram(void)
 {
     SpaprDmaTest *t = spapr_dma_boot(
@@ -334,16 +334,22 @@ static void test_stuff(void)
     spapr_dma_quit(t);
 }
 
-/* More than a list could hold is fine, as long as the window holds it. */
+/*
+ * More than a list could hold is fine, as long as the window holds it, but
+ * then the entries read as 0: clearing a window must not fill its table.
+ */
 static void test_stuff_many(void)
 {
     SpaprDmaTest *t = boot_window();
 
     assert_put(t, 0, PAGE | TCE_RW, H_SUCCESS);
+    assert_put(t, 600, PAGE | TCE_RW, H_SUCCESS);
     assert_put(t, 1001, PAGE | TCE_RW, H_SUCCESS);
+    assert_stuff(t, 1, 0x7000, LIST_MAX, H_SUCCESS);
+    assert_all(t, 1, LIST_MAX, 0x7000);
     assert_stuff(t, 1, 0x7000, 1000, H_SUCCESS);
     assert_all(t, 0, 1, PAGE | TCE_RW);
-    assert_all(t, 1, 1000, 0x7000);
+    assert_all(t, 1, 1000, 0);
     assert_all(t, 1001, 1, PAGE | TCE_RW);
     spapr_dma_quit(t);
 }
@@ -510,7 +516,7 @@ static void random_stuff(Model *m)
 
     assert_stuff(m->t, index, tce, count, ok ? H_SUCCESS : H_PARAMETER);
     for (uint64_t i = 0; ok && i < count; i++) {
-        m->tces[index + i] = tce;
+        m->tces[index + i] = count <= LIST_MAX ? tce : 0;
     }
 }
 
