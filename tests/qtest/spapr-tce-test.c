@@ -406,6 +406,54 @@ static void test_other_windows(void)
 }
 
 /*
+ * The "hcall" verb: bad input gets an error, and the next line is served.
+ * libqtest takes no error for an answer, so this one talks to QEMU itself.
+ */
+
+static void ask(int in, FILE *out, const char *line, const char *reply)
+{
+    char buf[200];
+
+    g_assert_cmpint(write(in, line, strlen(line)), ==, strlen(line));
+    g_assert_nonnull(fgets(buf, sizeof(buf), out));
+    g_assert_cmpstr(buf, ==, reply);
+}
+
+static void test_verb(void)
+{
+    const char *const argv[] = {
+        getenv("QTEST_QEMU_BINARY"), "-machine", "pseries,x-vof=on",
+        "-nodefaults", "-display", "none", "-accel", "qtest",
+        "-qtest", "stdio", "-qtest-log", "none", NULL
+    };
+    int in, out, status;
+    GPid pid;
+    FILE *replies;
+
+    g_assert(g_spawn_async_with_pipes(NULL, (char **)argv, NULL,
+                                      G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                                      &pid, &in, &out, NULL, NULL));
+    replies = fdopen(out, "r");
+
+    ask(in, replies, "hcall\n", "ERR the opcode is missing\n");
+    ask(in, replies, "hcall x\n", "ERR 'x' is not a number\n");
+    ask(in, replies, "hcall 0x20 1 2x\n", "ERR '2x' is not a number\n");
+    ask(in, replies, "hcall 0x20 0x10000000000000000\n",
+        "ERR '0x10000000000000000' is not a number\n");
+    ask(in, replies, "hcall 0x1c 1 2 3 4 5 6 7 8 9 10\n",
+        "ERR more than 9 arguments\n");
+    /* H_FUNCTION: no such hypercall */
+    ask(in, replies, "hcall 0xfffffffffffffffc 7\n", "OK -2 0x7\n");
+    ask(in, replies, "hcall 0x1c 0x80000000 0\n", "OK 0 0x0\n");
+    ask(in, replies, "hcall 0x1c 1\n", "OK -4 0x1\n");
+
+    kill(pid, SIGTERM);
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    close(in);
+    fclose(replies);
+}
+
+/*
  * Random calls on a window and on an array of what it should hold
  */
 
@@ -854,6 +902,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-tce/stuff/many", test_stuff_many);
     qtest_add_func("spapr-tce/stuff/B3-bad", test_stuff_bad);
     qtest_add_func("spapr-tce/other-windows", test_other_windows);
+    qtest_add_func("spapr-tce/hcall-verb", test_verb);
     qtest_add_func("spapr-tce/random", test_random);
     for (unsigned int i = 0; i < ARRAY_SIZE(dma); i++) {
         qtest_add_data_func(dma[i].path, GUINT_TO_POINTER(dma[i].page_shift),
