@@ -238,11 +238,12 @@ def cached(name, ingredients, make):
     return path
 
 
-def guest_initrd(kernel, script=None):
+def guest_initrd(kernel, script=None, modules=('nvme',)):
     """Path of an initramfs for a pseries guest.
 
-    Its /init, tests/guest/init, inserts the NVMe driver and runs script, a
-    path of a shell script (default tests/guest/read-disks).
+    Its /init, tests/guest/init, inserts the modules (default: the NVMe
+    driver) and runs script, a path of a shell script (default
+    tests/guest/read-disks).
     """
     here = TOP / 'tests/guest'
     init = (here / 'init').read_text()
@@ -254,11 +255,11 @@ def guest_initrd(kernel, script=None):
         archive.userland()
         archive.file('/init', init)
         archive.file('/run', text)
-        archive.modules(kernel.modules('nvme'))
+        archive.modules(kernel.modules(*modules))
         return archive.bytes()
 
     return cached(f'guest-{kernel.name}-{run.name}',
-                  (kernel.release, init, text, code_version()), make)
+                  (kernel.release, init, text, modules, code_version()), make)
 
 
 def code_version():
