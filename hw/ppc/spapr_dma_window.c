@@ -48,6 +48,9 @@
 /* PAPR lets one hypercall name this many entries */
 #define TCES_PER_HCALL 512
 
+/* Clearing stops for a moment after so many entries that were populated */
+#define TCES_PER_STEP (64 * SPAPR_TCE_LEAF_ENTRIES)
+
 /* More entries than this do not fit into the dense migration stream */
 #define MIG_DENSE_MAX (1ULL << 31)
 
@@ -438,27 +441,54 @@ int spapr_dma_window_put(SpaprDmaWindow *window, uint64_t index,
     return 0;
 }
 
-void spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
-                            uint64_t tce, uint64_t count)
+/*
+ * The longest part of [@index, @index + @count) that can be cleared in one
+ * step.  Holes are free, so that is all of it unless a lot is populated.
+ */
+static uint64_t window_step(const SpaprDmaWindow *window, uint64_t index,
+                            uint64_t count)
 {
-    uint64_t mapped = index, n = count;
+    uint64_t at = index, seen = 0;
+    SpaprTceSpan span;
 
+    while (at - index < count &&
+           spapr_tce_table_next_span(window->tces->table, &at, &span) &&
+           span.index - index < count) {
+        seen += span.count;
+        if (seen >= TCES_PER_STEP) {
+            return MIN(count, span.index + span.count - index);
+        }
+    }
+    return count;
+}
+
+uint64_t spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
+                                uint64_t tce, uint64_t count)
+{
+    bool keep_bits = count <= TCES_PER_HCALL;
+    uint64_t mapped = index, n;
+
+    count = window_step(window, index, count);
+    n = count;
     if ((window->notified || window->mappers->len) &&
         window_mapped_extent(window, &mapped, &n)) {
         mappers_unmap(window, mapped, n);
         notify_unmap(window, mapped, n);
     }
-    if (tce && count <= TCES_PER_HCALL) {
+    if (tce && keep_bits) {
         spapr_tce_table_fill(window->tces->table, index, tce, count);
     } else {
         spapr_tce_table_clear(window->tces->table, index, count);
     }
+    return count;
 }
 
 void spapr_dma_window_clear(SpaprDmaWindow *window)
 {
-    if (spapr_dma_window_enabled(window)) {
-        spapr_dma_window_stuff(window, 0, 0, window->geometry.entries);
+    uint64_t entries = window->geometry.entries, done = 0;
+
+    while (done < entries) {
+        done += spapr_dma_window_stuff(window, done, 0, entries - done);
     }
 }
 
@@ -484,6 +514,30 @@ void spapr_dma_mapper_unregister(SpaprDmaMapper *mapper)
     }
     QLIST_REMOVE(mapper, next);
     mapper->as = NULL;
+}
+
+void spapr_dma_mappers_limit(const AddressSpace *as, SpaprDmaLimits *limits)
+{
+    SpaprDmaMapper *mapper;
+
+    QLIST_FOREACH(mapper, &mappers, next) {
+        if (mapper->as == as && mapper->ops->limits) {
+            mapper->ops->limits(mapper, limits);
+        }
+    }
+}
+
+bool spapr_dma_mappers_can_start(const AddressSpace *as, uint64_t bus_offset)
+{
+    SpaprDmaMapper *mapper;
+
+    QLIST_FOREACH(mapper, &mappers, next) {
+        if (mapper->as == as && mapper->ops->can_start &&
+            !mapper->ops->can_start(mapper, bus_offset)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool spapr_dma_window_replay(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
@@ -617,6 +671,7 @@ static bool window_prepare(SpaprDmaWindow *window,
                            const SpaprDmaGeometry *geometry, Error **errp)
 {
     window->geometry = *geometry;
+    window->generation++;
     qatomic_rcu_set(&window->tces,
                     tces_new(window, window_bears_kvm(window), &window->fd));
     if (!window_attach_all(window, errp)) {

@@ -23,7 +23,7 @@
 #include "qapi/error.h"
 #include "hw/pci-host/spapr_phb_dma.h"
 #include "hw/ppc/spapr.h"
-#include "trace.h"
+#include "migration/vmstate.h"
 #include <libfdt.h>
 
 /* The n-th window, or NULL if realize did not come that far */
@@ -44,14 +44,38 @@ static SpaprDmaWindow *phb_free_window(SpaprPhbState *sphb)
     return NULL;
 }
 
-unsigned spapr_phb_windows_available(SpaprPhbState *sphb)
+static unsigned phb_free_windows(SpaprPhbState *sphb)
 {
-    unsigned available = 0;
+    unsigned count = 0;
 
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
-        available += !spapr_dma_window_enabled(phb_window(sphb, n));
+        count += !spapr_dma_window_enabled(phb_window(sphb, n));
     }
-    return available;
+    return count;
+}
+
+static SpaprDmaGeometry phb_default_geometry(const SpaprPhbState *sphb)
+{
+    return (SpaprDmaGeometry) {
+        .bus_offset = sphb->dma_win_addr,
+        .page_shift = SPAPR_TCE_PAGE_SHIFT,
+        .entries = sphb->dma_win_size >> SPAPR_TCE_PAGE_SHIFT,
+    };
+}
+
+/*
+ * A stream from QEMU 10.0 may have the flag set on a window that the guest
+ * created with the default one's number, so look at the geometry, too.
+ */
+static bool phb_is_default(const SpaprPhbState *sphb,
+                           const SpaprDmaWindow *window)
+{
+    SpaprDmaGeometry geometry = phb_default_geometry(sphb);
+
+    return window->def_win &&
+           window->geometry.bus_offset == geometry.bus_offset &&
+           window->geometry.page_shift == geometry.page_shift &&
+           window->geometry.entries == geometry.entries;
 }
 
 static bool range_is_free(SpaprPhbState *sphb, uint64_t addr, uint64_t size)
@@ -72,7 +96,10 @@ static bool range_is_free(SpaprPhbState *sphb, uint64_t addr, uint64_t size)
 static bool phb_find_place(SpaprPhbState *sphb, uint64_t size,
                            uint32_t page_shift, uint64_t *addr)
 {
-    const uint64_t places[] = { sphb->dma_win_addr, sphb->dma64_win_addr };
+    const uint64_t places[] = {
+        sphb->dma_win_addr,
+        sphb->ddw_limited ? SPAPR_DDW_LIMITED_ADDR : sphb->dma64_win_addr,
+    };
 
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
         if (places[i] <= UINT64_MAX - size &&
@@ -85,25 +112,53 @@ static bool phb_find_place(SpaprPhbState *sphb, uint64_t size,
     return false;
 }
 
+SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
+{
+    SpaprDmaLimits limits = {
+        .page_sizes = sphb->page_size_mask,
+        .max_size = SPAPR_DDW_MAX_SIZE,
+        .windows = phb_free_windows(sphb),
+    };
+    SpaprDdwOffer offer = { };
+
+    spapr_dma_mappers_limit(&sphb->iommu_as, &limits);
+    offer.windows = limits.windows;
+    offer.page_sizes = limits.page_sizes;
+    if (limits.page_sizes) {
+        unsigned largest = 63 - clz64(limits.page_sizes);
+
+        offer.max_tces = MIN(SPAPR_DDW_MAX_TCES, limits.max_size >> largest);
+    }
+    return offer;
+}
+
+bool spapr_phb_limited_offered(SpaprPhbState *sphb)
+{
+    return sphb->ddw_enabled &&
+           spapr_dma_mappers_can_start(&sphb->iommu_as,
+                                       SPAPR_DDW_LIMITED_ADDR);
+}
+
 SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
                                        uint32_t page_shift,
                                        uint32_t window_shift,
                                        SpaprDmaWindow **window, Error **errp)
 {
+    SpaprDdwOffer offer = spapr_phb_window_offer(sphb);
     SpaprDmaGeometry geometry = { .page_shift = page_shift };
 
-    if (page_shift > 63 || !(sphb->page_size_mask & (1ULL << page_shift)) ||
+    if (page_shift > 63 || !(offer.page_sizes & (1ULL << page_shift)) ||
         window_shift > 63 || window_shift < page_shift ||
-        1ULL << (window_shift - page_shift) > SPAPR_DDW_MAX_TCES) {
-        error_setg(errp, "no DMA window of 2^%u bytes in pages of 2^%u bytes",
-                   window_shift, page_shift);
-        error_append_hint(errp, "Page sizes on offer (pgsz): 0x%" PRIx64 ".\n",
-                          sphb->page_size_mask);
+        1ULL << (window_shift - page_shift) > offer.max_tces) {
+        error_setg(errp, "no DMA window of 2^%u bytes in pages of 2^%u bytes;"
+                   " on offer: page sizes 0x%" PRIx64 ", 0x%" PRIx64 " TCEs",
+                   window_shift, page_shift, offer.page_sizes,
+                   offer.max_tces);
         return SPAPR_DDW_PARAMETER;
     }
     geometry.entries = 1ULL << (window_shift - page_shift);
 
-    *window = phb_free_window(sphb);
+    *window = offer.windows ? phb_free_window(sphb) : NULL;
     if (!*window || !phb_find_place(sphb, 1ULL << window_shift, page_shift,
                                     &geometry.bus_offset)) {
         error_setg(errp, "no room for a DMA window of 2^%u bytes",
@@ -114,6 +169,22 @@ SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
         return SPAPR_DDW_HOST;
     }
     return SPAPR_DDW_OK;
+}
+
+/* Enable the default window, if it is not */
+static bool phb_restore_default(SpaprPhbState *sphb, Error **errp)
+{
+    SpaprDmaWindow *window = phb_window(sphb, 0);
+    SpaprDmaGeometry geometry = phb_default_geometry(sphb);
+
+    if (phb_is_default(sphb, window)) {
+        return true;
+    }
+    if (!spapr_dma_window_enable(window, &geometry, errp)) {
+        return false;
+    }
+    window->def_win = true;
+    return true;
 }
 
 SpaprDdwResult spapr_phb_window_remove(uint32_t liobn, Error **errp)
@@ -134,44 +205,48 @@ SpaprDdwResult spapr_phb_window_remove(uint32_t liobn, Error **errp)
         return SPAPR_DDW_PARAMETER;
     }
 
-    was_default = window->def_win;
+    was_default = phb_is_default(sphb, window);
     spapr_dma_window_disable(window);
-    if (!was_default && spapr_phb_windows_available(sphb) ==
-                        spapr_phb_windows_supported(sphb) &&
-        !spapr_phb_dma_default(sphb, errp)) {
+    if (!was_default &&
+        phb_free_windows(sphb) == spapr_phb_windows_supported(sphb) &&
+        !phb_restore_default(sphb, errp)) {
         return SPAPR_DDW_HOST;
     }
     return SPAPR_DDW_OK;
 }
 
-bool spapr_phb_dma_default(SpaprPhbState *sphb, Error **errp)
+SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
+                                       Error **errp)
 {
-    SpaprDmaWindow *window = phb_window(sphb, 0);
-    SpaprDmaGeometry geometry = {
-        .bus_offset = sphb->dma_win_addr,
-        .page_shift = SPAPR_TCE_PAGE_SHIFT,
-        .entries = sphb->dma_win_size >> SPAPR_TCE_PAGE_SHIFT,
-    };
-
+    if (limited && !spapr_phb_limited_offered(sphb)) {
+        error_setg(errp, "the host cannot place DMA windows at 0x%llx",
+                   SPAPR_DDW_LIMITED_ADDR);
+        return SPAPR_DDW_PARAMETER;
+    }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
-        spapr_dma_window_disable(phb_window(sphb, n));
+        SpaprDmaWindow *window = phb_window(sphb, n);
+
+        if (!phb_is_default(sphb, window)) {
+            spapr_dma_window_disable(window);
+        }
     }
-    if (!spapr_dma_window_enable(window, &geometry, errp)) {
-        return false;
+    if (!phb_restore_default(sphb, errp)) {
+        return SPAPR_DDW_HOST;
     }
-    window->def_win = true;
-    trace_spapr_iommu_ddw_reset(sphb->buid, 0);
-    return true;
+    sphb->ddw_limited = limited;
+    return SPAPR_DDW_OK;
 }
 
 void spapr_phb_dma_reset(SpaprPhbState *sphb)
 {
     Error *err = NULL;
 
-    if (!spapr_phb_dma_default(sphb, &err)) {
+    if (spapr_phb_windows_reset(sphb, false, &err) != SPAPR_DDW_OK) {
         error_reportf_err(err, "%s has no default DMA window: ",
                           sphb->dtbusname);
+        return;
     }
+    spapr_dma_window_clear(phb_window(sphb, 0));
 }
 
 bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp)
@@ -215,6 +290,24 @@ void spapr_phb_dma_unrealize(SpaprPhbState *sphb)
     }
 }
 
+static bool phb_dma_needed(void *opaque)
+{
+    SpaprPhbState *sphb = opaque;
+
+    return sphb->ddw_limited;
+}
+
+const VMStateDescription vmstate_spapr_phb_dma = {
+    .name = "spapr_pci/dma",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = phb_dma_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(ddw_limited, SpaprPhbState),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
 int spapr_phb_dma_dt(SpaprPhbState *sphb, void *fdt, int node)
 {
     const uint32_t applicable[] = {
@@ -223,9 +316,10 @@ int spapr_phb_dma_dt(SpaprPhbState *sphb, void *fdt, int node)
         cpu_to_be32(RTAS_IBM_REMOVE_PE_DMA_WINDOW),
     };
     const uint32_t extensions[] = {
-        cpu_to_be32(2), /* cells that follow */
+        cpu_to_be32(3), /* cells that follow */
         cpu_to_be32(RTAS_IBM_RESET_PE_DMA_WINDOW),
         cpu_to_be32(1), /* the query has a form with 6 outputs */
+        cpu_to_be32(spapr_phb_limited_offered(sphb)),
     };
     int ret;
 

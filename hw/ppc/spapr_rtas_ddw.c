@@ -10,7 +10,9 @@
  *
  * Status words: 0, or -3 for anything that the guest asked wrongly, including
  * too large a window or one too many, or -1 if the host refuses.  When the
- * status is not 0 no other output is stored and nothing was changed.
+ * status is not 0 no other output is stored and nothing was changed, except
+ * that a reset or a remove may have taken windows away before the host refused
+ * to give the default one back.
  *
  * Locks: the BQL.
  *
@@ -26,7 +28,7 @@
 #include "trace.h"
 
 /* Largest block in the 5-output query, whose counter has 32 bits */
-#define QUERY_MAX_TCES_32 0x80000000
+#define QUERY_MAX_TCES_32 0x80000000ULL
 
 /* Bits of the page size mask as the query reports it */
 static uint32_t query_page_sizes(uint64_t page_size_mask)
@@ -86,7 +88,8 @@ static void rtas_query_window(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               target_ulong rets)
 {
     SpaprPhbState *sphb = NULL;
-    uint32_t sizes, available, n = 0;
+    SpaprDdwOffer offer;
+    uint32_t sizes, n = 0;
 
     if (nargs == 3 && (nret == 5 || nret == 6)) {
         sphb = ddw_phb(spapr, args);
@@ -96,21 +99,20 @@ static void rtas_query_window(PowerPCCPU *cpu, SpaprMachineState *spapr,
         return;
     }
 
-    available = spapr_phb_windows_available(sphb);
-    sizes = query_page_sizes(sphb->page_size_mask);
+    offer = spapr_phb_window_offer(sphb);
+    sizes = query_page_sizes(offer.page_sizes);
     rtas_st(rets, n++, RTAS_OUT_SUCCESS);
-    rtas_st(rets, n++, available);
+    rtas_st(rets, n++, offer.windows);
     if (nret == 6) {
-        rtas_st(rets, n++, SPAPR_DDW_MAX_TCES >> 32);
-        rtas_st(rets, n++, (uint32_t)SPAPR_DDW_MAX_TCES);
+        rtas_st(rets, n++, offer.max_tces >> 32);
+        rtas_st(rets, n++, (uint32_t)offer.max_tces);
     } else {
-        rtas_st(rets, n++, QUERY_MAX_TCES_32);
+        rtas_st(rets, n++, MIN(offer.max_tces, QUERY_MAX_TCES_32));
     }
     rtas_st(rets, n++, sizes);
     rtas_st(rets, n++, 0); /* H_MIGRATE_DMA works for no page size */
-    trace_spapr_iommu_ddw_query(sphb->buid, rtas_ld(args, 0), available,
-                                nret == 6 ? SPAPR_DDW_MAX_TCES :
-                                            QUERY_MAX_TCES_32, sizes);
+    trace_spapr_iommu_ddw_query(sphb->buid, rtas_ld(args, 0), offer.windows,
+                                offer.max_tces, sizes);
 }
 
 static void rtas_create_window(PowerPCCPU *cpu, SpaprMachineState *spapr,
@@ -158,18 +160,25 @@ static void rtas_remove_window(PowerPCCPU *cpu, SpaprMachineState *spapr,
     rtas_st(rets, 0, ddw_status(result, err));
 }
 
+/* A fourth argument of 1 asks for limited-address mode (PAPR 2.13) */
 static void rtas_reset_window(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               uint32_t token, uint32_t nargs,
                               target_ulong args, uint32_t nret,
                               target_ulong rets)
 {
-    SpaprPhbState *sphb = nargs == 3 && nret == 1 ? ddw_phb(spapr, args) : NULL;
     SpaprDdwResult result = SPAPR_DDW_PARAMETER;
+    bool limited = nargs == 4;
+    SpaprPhbState *sphb = NULL;
     Error *err = NULL;
 
+    if ((nargs == 3 || (nargs == 4 && rtas_ld(args, 3) == 1)) && nret == 1) {
+        sphb = ddw_phb(spapr, args);
+    }
     if (sphb) {
-        result = spapr_phb_dma_default(sphb, &err) ? SPAPR_DDW_OK
-                                                   : SPAPR_DDW_HOST;
+        result = spapr_phb_windows_reset(sphb, limited, &err);
+    }
+    if (result == SPAPR_DDW_OK) {
+        trace_spapr_iommu_ddw_reset(sphb->buid, rtas_ld(args, 0), limited);
     }
     rtas_st(rets, 0, ddw_status(result, err));
 }

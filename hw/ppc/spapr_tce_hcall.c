@@ -16,12 +16,14 @@
  *   H_NOT_ENOUGH_RESOURCES    the host refused to map; nothing has changed.
  *                             Guests undo their own mapping on this code only
  *
- * Locks: the BQL.
+ * Locks: the BQL.  H_STUFF_TCE lets go of it between the steps of a request
+ * that takes long.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "exec/address-spaces.h"
 #include "hw/ppc/spapr.h"
 #include "hw/ppc/spapr_dma_window.h"
@@ -147,6 +149,31 @@ static target_ulong h_put_tce_indirect(PowerPCCPU *cpu,
 }
 
 /*
+ * Store in steps, each of bounded length, and let others have the BQL between
+ * them.  If another CPU of the guest removes the window meanwhile, what it was
+ * to contain does not matter any more.
+ */
+static void stuff_tces(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
+                       uint64_t count)
+{
+    uint64_t generation = window->generation, done;
+
+    while (count) {
+        done = spapr_dma_window_stuff(window, index, tce, count);
+        index += done;
+        count -= done;
+        if (count) {
+            bql_unlock();
+            bql_lock();
+            if (window->generation != generation ||
+                !spapr_dma_window_enabled(window)) {
+                return;
+            }
+        }
+    }
+}
+
+/*
  * LoPAR allows 512 entries and a TCE with permission; KVM, and with it every
  * guest in use, any number within the window and only TCEs without.
  */
@@ -159,7 +186,9 @@ static target_ulong h_stuff_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
     target_long ret = H_PARAMETER;
 
     if (window && !spapr_tce_perm(tce)) {
-        spapr_dma_window_stuff(window, index, tce, count);
+        object_ref(OBJECT(window));
+        stuff_tces(window, index, tce, count);
+        object_unref(OBJECT(window));
         ret = H_SUCCESS;
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {

@@ -17,12 +17,15 @@
 #include "hw/pci-host/spapr.h"
 #include "hw/ppc/spapr_dma_window.h"
 
-/*
- * No window has more TCEs.  It is what ibm,query-pe-dma-window promises, and
- * keeps a window of the largest page that a guest can do with, 16 MiB, below
- * bus address 2^62.
- */
+/* Subsection of a PHB's migration stream, sent in limited-address mode */
+extern const VMStateDescription vmstate_spapr_phb_dma;
+
+/* No window has more TCEs, nor more bytes; the latter keeps it below 2^63 */
 #define SPAPR_DDW_MAX_TCES (1ULL << 37)
+#define SPAPR_DDW_MAX_SIZE (1ULL << 62)
+
+/* Where a dynamic window starts in limited-address mode */
+#define SPAPR_DDW_LIMITED_ADDR (1ULL << 32)
 
 /**
  * SpaprDdwResult: how a request for a window ended
@@ -52,11 +55,46 @@ bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp);
 void spapr_phb_dma_unrealize(SpaprPhbState *sphb);
 
 /**
- * spapr_phb_dma_default: remove all windows and restore the default one
- * @sphb: a realized PHB
- * @errp: set if the host refused the default window
+ * SpaprDdwOffer: what a guest can get
+ * @windows: how many more windows
+ * @max_tces: TCEs of the largest one, of whatever page size
+ * @page_sizes: bit n set means pages of 2^n bytes
  */
-bool spapr_phb_dma_default(SpaprPhbState *sphb, Error **errp);
+typedef struct SpaprDdwOffer {
+    unsigned windows;
+    uint64_t max_tces;
+    uint64_t page_sizes;
+} SpaprDdwOffer;
+
+/**
+ * spapr_phb_window_offer: what spapr_phb_window_create() can deliver
+ * @sphb: a realized PHB
+ *
+ * Holds in and out of limited-address mode, since a guest asks before it
+ * changes the mode and not again (LoPAR R1-7.3.31-2).
+ */
+SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
+
+/**
+ * spapr_phb_limited_offered: does the PHB know limited-address mode?
+ * @sphb: a realized PHB
+ *
+ * Devices that drive fewer address bits than a window at "dma64_win_addr"
+ * needs can use one at %SPAPR_DDW_LIMITED_ADDR, if all hosts can place it.
+ */
+bool spapr_phb_limited_offered(SpaprPhbState *sphb);
+
+/**
+ * spapr_phb_windows_reset: what ibm,reset-pe-dma-window does
+ * @sphb: a realized PHB
+ * @limited: the mode to be in after it
+ * @errp: set if the mode is not offered or the host refused a window
+ *
+ * Removes the dynamic windows.  The default window keeps what is mapped in it
+ * if it is there, since other devices may use it; else it is restored.
+ */
+SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
+                                       Error **errp);
 
 /**
  * spapr_phb_dma_dt: describe the PHB's windows
@@ -70,12 +108,6 @@ bool spapr_phb_dma_default(SpaprPhbState *sphb, Error **errp);
 int spapr_phb_dma_dt(SpaprPhbState *sphb, void *fdt, int node);
 
 /**
- * spapr_phb_windows_available: how many more windows can be created
- * @sphb: a realized PHB
- */
-unsigned spapr_phb_windows_available(SpaprPhbState *sphb);
-
-/**
  * spapr_phb_window_create: create a dynamic window
  * @sphb: a realized PHB
  * @page_shift: log2 of the page size in bytes; any value
@@ -84,7 +116,8 @@ unsigned spapr_phb_windows_available(SpaprPhbState *sphb);
  * @errp: the reason if it was not
  *
  * The window goes where there is room: at the default window's place if that
- * was removed, or at "dma64_win_addr".  It gets the lowest free LIOBN.
+ * was removed, or at "dma64_win_addr" or its replacement in limited-address
+ * mode.  It gets the lowest free LIOBN.
  */
 SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
                                        uint32_t page_shift,

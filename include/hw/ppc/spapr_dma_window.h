@@ -65,6 +65,18 @@ typedef struct SpaprDmaRun {
 } SpaprDmaRun;
 
 /**
+ * SpaprDmaLimits: what windows can still be created in an address space
+ * @page_sizes: bit n set means pages of 2^n bytes
+ * @max_size: bytes of the largest window
+ * @windows: how many at once, besides those that are enabled
+ */
+typedef struct SpaprDmaLimits {
+    uint64_t page_sizes;
+    uint64_t max_size;
+    unsigned windows;
+} SpaprDmaLimits;
+
+/**
  * SpaprDmaMapperOps: what a mapper can do
  */
 typedef struct SpaprDmaMapperOps {
@@ -97,6 +109,16 @@ typedef struct SpaprDmaMapperOps {
      */
     void (*unmap)(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                   uint64_t iova, uint64_t size);
+
+    /**
+     * @limits: lower @limits to what this mapper can back; may be NULL
+     */
+    void (*limits)(SpaprDmaMapper *mapper, SpaprDmaLimits *limits);
+
+    /**
+     * @can_start: could a window start at @bus_offset?  May be NULL: yes
+     */
+    bool (*can_start)(SpaprDmaMapper *mapper, uint64_t bus_offset);
 } SpaprDmaMapperOps;
 
 /**
@@ -126,6 +148,7 @@ struct SpaprDmaWindow {
     bool def_win;                /* enabled as its PHB's default window */
 
     SpaprDmaGeometry geometry;   /* set while enabling, zero when disabled */
+    uint64_t generation;         /* counts how often it was enabled */
     SpaprDmaTces *tces;          /* RCU; NULL when disabled */
     int fd;                      /* KVM's table, -1 if KVM does not know us */
     bool notified;               /* an IOMMU notifier wants every change */
@@ -242,9 +265,12 @@ int spapr_dma_window_put(SpaprDmaWindow *window, uint64_t index,
  * The cost is that of what was populated.  Therefore only as many entries as
  * PAPR lets one hypercall name (512) keep the other bits of @tce; a longer
  * range is filled with zeroes, which say the same.
+ *
+ * Returns how many entries are done, which is less than @count if that much
+ * work would keep the BQL for too long; the caller goes on from there.
  */
-void spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
-                            uint64_t tce, uint64_t count);
+uint64_t spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
+                                uint64_t tce, uint64_t count);
 
 /**
  * spapr_dma_window_get: the raw word of an entry
@@ -288,6 +314,20 @@ void spapr_dma_mapper_register(SpaprDmaMapper *mapper, AddressSpace *as);
  * @mapper: registered or not; detached here from all that it still mirrors
  */
 void spapr_dma_mapper_unregister(SpaprDmaMapper *mapper);
+
+/**
+ * spapr_dma_mappers_limit: lower limits to what all mappers can back
+ * @as: the address space whose mappers are asked
+ * @limits: in: the owner's own limits; out: what is left of them
+ */
+void spapr_dma_mappers_limit(const AddressSpace *as, SpaprDmaLimits *limits);
+
+/**
+ * spapr_dma_mappers_can_start: can all mappers have a window there?
+ * @as: the address space whose mappers are asked
+ * @bus_offset: first bus address of the window
+ */
+bool spapr_dma_mappers_can_start(const AddressSpace *as, uint64_t bus_offset);
 
 /**
  * spapr_dma_window_attach: let a mapper mirror an enabled window
