@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Thin verbs; `make help` lists them.  What is tested is in meson.build, what
+# is needed is in configure, which every verb runs: it does only what is left
+# to do, and installs missing packages if it may.
+
+TIERS = unit qtest guest power-host upstream
+MAY_INSTALL := $(shell test `id -u` = 0 || sudo -n true 2>/dev/null && \
+                       echo --install-deps)
+
+all: setup
+	@scripts/build-target build/native.stamp native
+
+help:
+	@echo 'make              build QEMU with our DMA windows: build/qemu'
+	@echo 'make demo         guest in host in emulated POWER9, step by step'
+	@echo 'make check        all tests; ends with a line of counts'
+	@echo 'make check-TIER   one tier: $(TIERS)'
+	@echo 'make check-stock  QEMU'"'"'s own tests on the unmodified base'
+	@echo 'make clean        remove what was built, keep downloads'
+	@echo 'make distclean    remove build/ altogether'
+
+setup:
+	@./configure $(MAY_INSTALL)
+
+demo: setup
+	@scripts/build-target build/native.stamp native
+	@scripts/build-target build/ppc64le.stamp ppc64le
+	@tests/power-host/demo
+
+check: setup
+	@scripts/check
+
+$(TIERS:%=check-%): check-%: setup
+	@scripts/check $*
+
+check-stock: setup
+	@scripts/build-qemu stock
+	@scripts/check --stock upstream
+
+clean:
+	rm -rf build/project build/qemu build/qemu-ppc64le build/stock
+	rm -f build/*.stamp build/*.log
+
+distclean:
+	rm -rf build
+
+.PHONY: all help setup demo check $(TIERS:%=check-%) check-stock clean \
+        distclean
