@@ -1,0 +1,96 @@
+/*
+ * EEH operations on the groups of a container
+ *
+ * The operation runs over the groups in turn and stops at the first result
+ * that is not 0, so that a state is that of the first group that is not in
+ * order.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <errno.h>
+#include <linux/vfio.h>
+
+#include "ioctl-table.h"
+#include "user-memory.h"
+
+#define HEADER_SIZE 12      /* up to and with the operation */
+
+static long set_state(Group *group, int state)
+{
+    group->eeh_state = state;
+    return 0;
+}
+
+static long unfreeze(Group *group)
+{
+    return set_state(group, VFIO_EEH_PE_STATE_NORMAL);
+}
+
+static long inject(Group *group, uint64_t address, uint32_t argsz)
+{
+    struct vfio_eeh_pe_op op;
+
+    if (argsz < sizeof(op)) {
+        return -EINVAL;
+    }
+    if (user_read(&op, address, sizeof(op))) {
+        return -EFAULT;
+    }
+    if (op.err.type > 1 || op.err.func > 19) {
+        return -EINVAL;
+    }
+    return set_state(group, VFIO_EEH_PE_STATE_STOPPED);
+}
+
+static long operate(Group *group, const struct vfio_eeh_pe_op *op,
+                    uint64_t address)
+{
+    switch (op->op) {
+    case VFIO_EEH_PE_DISABLE:
+    case VFIO_EEH_PE_ENABLE:
+    case VFIO_EEH_PE_CONFIGURE:
+        return 0;
+    case VFIO_EEH_PE_UNFREEZE_IO:
+    case VFIO_EEH_PE_UNFREEZE_DMA:
+    case VFIO_EEH_PE_RESET_DEACTIVATE:
+        return unfreeze(group);
+    case VFIO_EEH_PE_GET_STATE:
+        return group->eeh_state;
+    case VFIO_EEH_PE_RESET_HOT:
+    case VFIO_EEH_PE_RESET_FUNDAMENTAL:
+        return set_state(group, VFIO_EEH_PE_STATE_RESET);
+    case VFIO_EEH_PE_INJECT_ERR:
+        return inject(group, address, op->argsz);
+    default:
+        return -EINVAL;
+    }
+}
+
+static long operate_on(Group *group, uint64_t address)
+{
+    struct vfio_eeh_pe_op op;
+
+    if (!host.eeh) {
+        return -ENODEV;
+    }
+    if (user_read(&op, address, HEADER_SIZE)) {
+        return -EFAULT;
+    }
+    if (op.argsz < HEADER_SIZE || op.flags) {
+        return -EINVAL;
+    }
+    return operate(group, &op, address);
+}
+
+long spapr_eeh(ModelFile *file, IoctlArgument *argument)
+{
+    const Container *container = file->object;
+    Group *group;
+    long ret = 0;
+
+    for (group = container->groups; group && !ret;
+         group = group->next_in_container) {
+        ret = operate_on(group, argument->address);
+    }
+    return ret;
+}
