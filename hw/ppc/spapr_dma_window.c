@@ -41,6 +41,7 @@
 #include "hw/ppc/spapr.h"
 #include "hw/ppc/spapr_dma_window.h"
 #include "hw/ppc/spapr_vio.h"
+#include "hw/qdev-properties.h"
 #include "spapr_tce_table.h"
 #include "trace.h"
 #include <libfdt.h>
@@ -752,11 +753,12 @@ SpaprDmaWindow *spapr_dma_window_new(DeviceState *owner, uint32_t liobn,
 /* ---- migration ---- */
 
 /*
- * The stream is that of all QEMU versions since 2.3: the geometry and every
- * word of the window, zeroes included.  Only a window that this form cannot
- * express (its count of entries has 32 bits, and a reader allocates all of
- * them) goes as a list of its populated spans, in a subsection that other
- * versions refuse.
+ * The dense form is that of all QEMU versions since 2.3: the geometry and
+ * every word of the window, zeroes included.  The sparse form has populated
+ * spans only, in a subsection that other versions refuse.  It is used where
+ * the user asks for it, and for a window that the dense form cannot express:
+ * its count of entries has 32 bits, and a reader allocates all of them.  Both
+ * forms are always understood.
  */
 
 static int put_dense(QEMUFile *f, void *pv, size_t size,
@@ -852,13 +854,22 @@ static const VMStateInfo vmstate_info_tces_sparse = {
     .put = put_sparse,
 };
 
+static bool window_sparse_needed(void *opaque)
+{
+    SpaprDmaWindow *window = opaque;
+
+    return window->geometry.entries > MIG_DENSE_MAX ||
+           (window->sparse_migration && spapr_dma_window_enabled(window));
+}
+
 static int window_pre_save(void *opaque)
 {
     SpaprDmaWindow *window = opaque;
     uint64_t entries = window->geometry.entries;
+    bool sparse = window_sparse_needed(window);
 
-    window->mig_entries = entries <= MIG_DENSE_MAX ? entries : 0;
-    window->mig_sparse_entries = entries <= MIG_DENSE_MAX ? 0 : entries;
+    window->mig_entries = sparse ? 0 : entries;
+    window->mig_sparse_entries = sparse ? entries : 0;
     window->mig_bus_offset = window->geometry.bus_offset;
     window->mig_page_shift = window->geometry.page_shift;
     trace_spapr_iommu_pre_save(window->liobn, window->mig_entries,
@@ -955,13 +966,6 @@ static const VMStateDescription vmstate_window_geometry = {
     },
 };
 
-static bool window_sparse_needed(void *opaque)
-{
-    SpaprDmaWindow *window = opaque;
-
-    return window->geometry.entries > MIG_DENSE_MAX;
-}
-
 static const VMStateDescription vmstate_window_sparse = {
     .name = "spapr_iommu_sparse",
     .version_id = 1,
@@ -1038,6 +1042,11 @@ static void window_reset(DeviceState *dev)
     spapr_dma_window_clear(SPAPR_DMA_WINDOW(dev));
 }
 
+static const Property window_properties[] = {
+    DEFINE_PROP_BOOL("sparse-migration", SpaprDmaWindow, sparse_migration,
+                     false),
+};
+
 static void window_class_init(ObjectClass *klass, void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -1045,6 +1054,9 @@ static void window_class_init(ObjectClass *klass, void *data)
     dc->realize = window_realize;
     dc->unrealize = window_unrealize;
     device_class_set_legacy_reset(dc, window_reset);
+    device_class_set_props(dc, window_properties);
+    object_class_property_set_description(klass, "sparse-migration",
+        "Send only what is mapped; QEMU 10.0 cannot receive that");
     /* Reason: part of a PHB or VIO device, which wires it up */
     dc->user_creatable = false;
 }

@@ -157,6 +157,7 @@ struct SpaprDmaWindow {
     MemoryRegion root;           /* what the owner puts into its bus */
     IOMMUMemoryRegion iommu;     /* child of @root while enabled */
 
+    bool sparse_migration;       /* property: do not care for QEMU 10.0 */
     /* What is in a migration stream; only while one is saved or loaded */
     uint32_t mig_entries;        /* of the dense form, 0 if not used */
     uint64_t mig_sparse_entries; /* of the sparse form, 0 if not used */
