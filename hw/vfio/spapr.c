@@ -684,14 +684,14 @@ static bool vfio_spapr_setup(VFIOContainerBase *bcontainer, Error **errp)
     if (!vfio_spapr_get_info(sc, errp)) {
         return false;
     }
+    if (!sc->flavour->open(sc, errp)) {
+        return false;
+    }
     /* TCEs translate to system memory; registered before anything is mapped */
     if (sc->flavour->prereg &&
         !vfio_prereg_start(&sc->prereg, &address_space_memory,
                            &vfio_spapr_prereg_ops, sc, errp)) {
-        return false;
-    }
-    if (!sc->flavour->open(sc, errp)) {
-        vfio_prereg_stop(&sc->prereg);
+        sc->flavour->close(sc);
         return false;
     }
     sc->mapper.ops = &sc->flavour->mapper_ops;
@@ -705,8 +705,8 @@ static void vfio_spapr_release(VFIOContainerBase *bcontainer)
     VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
 
     spapr_dma_mapper_unregister(&sc->mapper);
-    sc->flavour->close(sc);
     vfio_prereg_stop(&sc->prereg);
+    sc->flavour->close(sc);
 }
 
 /*
