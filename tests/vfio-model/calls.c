@@ -153,6 +153,13 @@ long call_access(int fd, void *buffer, size_t count, off_t offset, int write)
     return ret;
 }
 
+void call_limit(uint64_t bytes)
+{
+    lock();
+    host.memlock = bytes;
+    unlock();
+}
+
 long call_mmap(void *address, size_t length, int protection, int flags,
                int fd, off_t offset)
 {

@@ -28,6 +28,10 @@ long call_replace(int old, int fd, int flags);
 long call_ioctl(int fd, unsigned long request, void *argument);
 long call_access(int fd, void *buffer, size_t count, off_t offset,
                  int write);
+
+/* The program may lock @bytes of memory */
+void call_limit(uint64_t bytes);
+
 long call_mmap(void *address, size_t length, int protection, int flags,
                int fd, off_t offset);
 

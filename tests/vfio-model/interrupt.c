@@ -148,9 +148,6 @@ static long trigger_by_eventfd(Function *function,
 {
     long ret;
 
-    if (set->index == VFIO_PCI_REQ_IRQ_INDEX) {
-        return set_eventfds(function, set, fds);
-    }
     if (function->interrupt_type == (int)set->index) {
         /* the number of vectors is fixed once they are set up */
         if (set->start + set->count > function->vectors) {
@@ -168,12 +165,33 @@ static long trigger_by_eventfd(Function *function,
     return 0;
 }
 
+/* The request interrupt has one vector and is not set up as a whole */
+static long trigger_request(Function *function,
+                            const struct vfio_irq_set *set, const void *data)
+{
+    int *slot = &function->eventfds[set->index][0];
+    const uint8_t *bools = data;
+
+    if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
+        return set_eventfds(function, set, data);
+    }
+    if (set->flags & VFIO_IRQ_SET_DATA_NONE && *slot < 0) {
+        return -EINVAL;
+    }
+    if (!set->count) {
+        return set_slot(slot, NONE);
+    }
+    if (set->flags & VFIO_IRQ_SET_DATA_NONE || bools[0]) {
+        signal_slot(*slot);
+    }
+    return 0;
+}
+
 static long trigger(Function *function, const struct vfio_irq_set *set,
                     const void *data)
 {
     const uint8_t *bools = data;
-    const bool ours = function->interrupt_type == (int)set->index ||
-                      set->index == VFIO_PCI_REQ_IRQ_INDEX;
+    const bool ours = function->interrupt_type == (int)set->index;
 
     if (!set->count) {
         disable_type(function, set->index);
@@ -212,7 +230,9 @@ long device_set_irqs(ModelFile *file, IoctlArgument *argument)
     }
     argument->size = 0;
     if (set->flags & VFIO_IRQ_SET_ACTION_TRIGGER) {
-        return trigger(function, set, data);
+        return set->index == VFIO_PCI_REQ_IRQ_INDEX ?
+               trigger_request(function, set, data) :
+               trigger(function, set, data);
     }
     if (set->index != VFIO_PCI_INTX_IRQ_INDEX) {
         return -ENOTTY;         /* messages cannot be masked from here */

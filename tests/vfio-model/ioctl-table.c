@@ -123,7 +123,8 @@ static const IoctlEntry *find_entry(const ModelFile *file,
 static long check_mm(Container *container, const IoctlEntry *entry)
 {
     if (container->driver & SPAPR) {
-        if (container->mm && container->mm != getpid()) {
+        if (container->mm && container->mm != getpid() &&
+            !(entry && !entry->drivers)) {
             return -EPERM;
         }
         if (entry && (entry->flags & TAKES_MM)) {

@@ -202,6 +202,18 @@ SHIM int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
 ALIAS("getrlimit") int getrlimit64(__rlimit_resource_t resource,
                                    struct rlimit64 *limit);
 
+SHIM int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+    if (resource != RLIMIT_MEMLOCK || !host.page_shift) {
+        return syscall(SYS_prlimit64, 0, resource, limit, NULL);
+    }
+    call_limit(limit->rlim_cur);
+    return 0;
+}
+
+ALIAS("setrlimit") int setrlimit64(__rlimit_resource_t resource,
+                                   const struct rlimit64 *limit);
+
 SHIM void *mmap(void *address, size_t length, int protection, int flags,
                 int fd, off_t offset)
 {

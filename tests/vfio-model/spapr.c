@@ -317,16 +317,21 @@ long spapr_get_info(ModelFile *file, IoctlArgument *argument)
     Container *container = file->object;
     struct vfio_iommu_spapr_tce_info *info = (void *)argument->copy.bytes;
     const Group *group = container->groups;
+    const bool windows = group->windows &&
+                         container->driver == DRIVER_SPAPR_V2;
 
     info->flags = 0;
     info->dma32_window_start = host.dma32_start;
     info->dma32_window_size = group->dma32_size;
-    if (info->argsz < sizeof(*info) || quirk(QUIRK_SHORT_INFO)) {
+    if (quirk(QUIRK_SHORT_INFO)) {
+        return 0;
+    }
+    info->flags |= windows ? VFIO_IOMMU_SPAPR_INFO_DDW : 0;
+    if (info->argsz < sizeof(*info)) {
         return 0;
     }
     memset(&info->ddw, 0, sizeof(info->ddw));
-    if (group->windows && container->driver == DRIVER_SPAPR_V2) {
-        info->flags |= VFIO_IOMMU_SPAPR_INFO_DDW;
+    if (windows) {
         info->ddw.pgsizes = group->page_sizes;
         info->ddw.max_dynamic_windows_supported = group->windows;
         info->ddw.levels = host.levels;
