@@ -45,5 +45,6 @@ clean:
 distclean:
 	rm -rf build
 
+.NOTPARALLEL:
 .PHONY: all help setup demo check $(TIERS:%=check-%) check-stock clean \
         distclean
