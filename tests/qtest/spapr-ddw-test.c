@@ -13,6 +13,7 @@
 
 #include "qemu/osdep.h"
 #include "spapr-dma-common.h"
+#include <libfdt.h>
 
 #define LIOBN_VIO       0x71000003U
 
@@ -128,6 +129,8 @@ static void test_wrong_counts(void)
     assert_bad_counts(t, "ibm,reset-pe-dma-window", phb, 2, 1);
     assert_bad_counts(t, "ibm,reset-pe-dma-window", phb, 5, 1);
     assert_bad_counts(t, "ibm,reset-pe-dma-window", phb, 3, 2);
+    phb[3] = 1;
+    assert_bad_counts(t, "ibm,reset-pe-dma-window", phb, 4, 2);
     spapr_dma_quit(t);
 }
 
@@ -137,6 +140,7 @@ static void assert_all_refused(SpaprDmaTest *t)
     g_assert_cmpint(spapr_ddw_query(t, 6).status, ==, RTAS_PARAM_ERROR);
     g_assert_cmpint(spapr_ddw_create(t, 16, 28).status, ==, RTAS_PARAM_ERROR);
     g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_PARAM_ERROR);
 }
 
 static void test_unknown_phb(void)
@@ -282,9 +286,11 @@ static void test_window_past_end(void)
 static void test_create_12_44_twice(void)
 {
     SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    SpaprDdwWindow first = spapr_ddw_create(t, 12, 44);
+    SpaprDdwWindow second = spapr_ddw_create(t, 12, 44);
 
-    assert_created(spapr_ddw_create(t, 12, 44), LIOBN_64, WINDOW_64);
-    g_assert_cmpint(spapr_ddw_create(t, 12, 44).status, ==, RTAS_PARAM_ERROR);
+    assert_created(first, LIOBN_64, WINDOW_64);
+    g_assert_cmpint(second.status, ==, RTAS_PARAM_ERROR);
     spapr_assert_available(t, 0);
     spapr_assert_window(t, LIOBN_64, WINDOW_64, 12, 44);
     spapr_assert_default(t);
@@ -494,7 +500,73 @@ static void test_reset(void)
     spapr_dma_quit(t);
 }
 
-/* A machine reset does the same, and forgets every TCE. */
+/*
+ * B7: the reset call keeps what other devices have mapped in the default
+ * window, unless that was removed meanwhile.
+ */
+static void test_reset_keeps_default(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0, TCE_RW), ==, H_SUCCESS);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0, TCE_RW);
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_OK);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0, TCE_RW);
+
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0, 0);
+    spapr_dma_quit(t);
+}
+
+/* B6: PAPR 2.13 limited-address mode; windows go to 4 GiB instead of 2^59 */
+static void test_reset_limited(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    SpaprDdwQuery normal = spapr_ddw_query(t, 6);
+    SpaprDdwQuery limited;
+
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_OK);
+    limited = spapr_ddw_query(t, 6);
+    g_assert_cmpmem(&limited, sizeof(limited), &normal, sizeof(normal));
+    assert_created(spapr_ddw_create(t, 24, 40), LIOBN_64, WINDOW_LIMITED);
+    spapr_assert_window(t, LIOBN_64, WINDOW_LIMITED, 24, 40);
+    spapr_assert_default(t);
+    spapr_assert_available(t, 0);
+
+    /* once more, which drops that window and stays in the mode */
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_OK);
+    spapr_assert_available(t, 1);
+    spapr_assert_no_window(t, LIOBN_64);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 16, 31), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    assert_created(spapr_ddw_create(t, 16, 32), LIOBN_64, WINDOW_LIMITED);
+    spapr_dma_quit(t);
+}
+
+/* A reset with three arguments and the machine's end the mode. */
+static void test_reset_limited_end(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_OK);
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 0), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 2), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset_mode(t, -1), ==, RTAS_PARAM_ERROR);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_LIMITED);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_OK);
+    qtest_system_reset(t->qts);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    spapr_dma_quit(t);
+}
+
+/* A machine reset gives the default window back, with no TCE in it. */
 static void test_system_reset(void)
 {
     SpaprDmaTest *t = spapr_dma_boot("%s", "");
@@ -536,6 +608,82 @@ static void test_second_phb(void)
     g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT + 0x100), ==, RTAS_OK);
     g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64 + 0x100), ==, RTAS_OK);
     spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/*
+ * What the guest is told of all this in its device tree
+ */
+
+#define PHB_NODE "/pci@800000020000000"
+
+/* The device tree, to be freed */
+static void *device_tree(SpaprDmaTest *t)
+{
+    g_autofree char *path = NULL;
+    char *dtb = NULL;
+    gsize size;
+    int fd = g_file_open_tmp("spapr-ddw-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    qtest_qmp_assert_success(t->qts, "{ 'execute': 'dumpdtb', 'arguments': "
+                             "{ 'filename': %s } }", path);
+    g_assert(g_file_get_contents(path, &dtb, &size, NULL));
+    unlink(path);
+    g_assert_cmpint(fdt_check_full(dtb, size), ==, 0);
+    return dtb;
+}
+
+static void assert_cells(const void *fdt, const char *name,
+                         const uint32_t *cells, int count)
+{
+    int size;
+    const fdt32_t *found = fdt_getprop(fdt, fdt_path_offset(fdt, PHB_NODE),
+                                       name, &size);
+
+    g_assert_nonnull(found);
+    g_assert_cmpint(size, ==, count * sizeof(*found));
+    for (int i = 0; i < count; i++) {
+        g_assert_cmphex(fdt32_to_cpu(found[i]), ==, cells[i]);
+    }
+}
+
+static void test_device_tree(void)
+{
+    static const uint32_t window[] = { LIOBN_DEFAULT, 0, 0, 0, 1 << 30 };
+    static const uint32_t applicable[] = { 0x2026, 0x2027, 0x2028 };
+    static const uint32_t extensions[] = { 3, 0x2029, 1, 1 };
+    static const uint32_t two[] = { 2 };
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    g_autofree void *fdt = device_tree(t);
+
+    assert_cells(fdt, "ibm,dma-window", window, ARRAY_SIZE(window));
+    assert_cells(fdt, "ibm,#dma-address-cells", two, 1);
+    assert_cells(fdt, "ibm,#dma-size-cells", two, 1);
+    assert_cells(fdt, "ibm,ddw-applicable", applicable,
+                 ARRAY_SIZE(applicable));
+    assert_cells(fdt, "ibm,ddw-extensions", extensions,
+                 ARRAY_SIZE(extensions));
+    spapr_dma_quit(t);
+}
+
+static void test_device_tree_ddw_off(void)
+{
+    static const uint32_t window[] = {
+        LIOBN_DEFAULT, 0, 0x40000000, 0, 0x20000000
+    };
+    SpaprDmaTest *t = spapr_dma_boot(
+        "-global spapr-pci-host-bridge.ddw=off "
+        "-global spapr-pci-host-bridge.dma_win_addr=0x40000000 "
+        "-global spapr-pci-host-bridge.dma_win_size=0x20000000");
+    g_autofree void *fdt = device_tree(t);
+    int phb = fdt_path_offset(fdt, PHB_NODE);
+
+    assert_cells(fdt, "ibm,dma-window", window, ARRAY_SIZE(window));
+    g_assert_null(fdt_getprop(fdt, phb, "ibm,ddw-applicable", NULL));
+    g_assert_null(fdt_getprop(fdt, phb, "ibm,ddw-extensions", NULL));
+    spapr_assert_window(t, LIOBN_DEFAULT, 0x40000000, 12, 29);
     spapr_dma_quit(t);
 }
 
@@ -626,8 +774,14 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-ddw/remove/B1-default-lookalike",
                    test_default_lookalike);
     qtest_add_func("spapr-ddw/reset/rtas", test_reset);
+    qtest_add_func("spapr-ddw/reset/B7-keeps-default",
+                   test_reset_keeps_default);
+    qtest_add_func("spapr-ddw/reset/B6-limited", test_reset_limited);
+    qtest_add_func("spapr-ddw/reset/B6-limited-end", test_reset_limited_end);
     qtest_add_func("spapr-ddw/reset/system", test_system_reset);
     qtest_add_func("spapr-ddw/phb1", test_second_phb);
+    qtest_add_func("spapr-ddw/device-tree/default", test_device_tree);
+    qtest_add_func("spapr-ddw/device-tree/ddw-off", test_device_tree_ddw_off);
     qtest_add_func("spapr-ddw/pgsz/all", test_pgsz_all);
     qtest_add_func("spapr-ddw/pgsz/each", test_pgsz_each);
 

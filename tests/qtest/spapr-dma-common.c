@@ -130,6 +130,14 @@ int32_t spapr_ddw_reset(SpaprDmaTest *t)
     return spapr_rtas(t, "ibm,reset-pe-dma-window", 3, args, 1, ret);
 }
 
+int32_t spapr_ddw_reset_mode(SpaprDmaTest *t, uint32_t mode)
+{
+    uint32_t args[] = { 0, t->buid >> 32, t->buid, mode };
+    uint32_t ret[RTAS_WORDS];
+
+    return spapr_rtas(t, "ibm,reset-pe-dma-window", 4, args, 1, ret);
+}
+
 int64_t spapr_put_tce(SpaprDmaTest *t, uint64_t liobn, uint64_t ioba,
                       uint64_t tce)
 {
@@ -232,7 +240,9 @@ void spapr_assert_window(SpaprDmaTest *t, uint32_t liobn, uint64_t addr,
 
 void spapr_assert_no_window(SpaprDmaTest *t, uint32_t liobn)
 {
-    static const uint64_t places[] = { WINDOW_DEFAULT, WINDOW_64 };
+    static const uint64_t places[] = {
+        WINDOW_DEFAULT, WINDOW_LIMITED, WINDOW_64
+    };
     uint64_t tce;
 
     for (unsigned int i = 0; i < ARRAY_SIZE(places); i++) {

@@ -50,6 +50,7 @@ enum {
 #define LIOBN_64        0x80000001U
 #define WINDOW_DEFAULT  0ULL
 #define WINDOW_64       (1ULL << 59)
+#define WINDOW_LIMITED  (1ULL << 32)    /* instead of 2^59, if asked for */
 #define DEFAULT_SHIFT   30
 
 /* What a word of an RTAS answer holds if the call did not write it */
@@ -139,6 +140,12 @@ SpaprDdwWindow spapr_ddw_create(SpaprDmaTest *t, uint32_t page_shift,
 
 int32_t spapr_ddw_remove(SpaprDmaTest *t, uint32_t liobn);
 int32_t spapr_ddw_reset(SpaprDmaTest *t);
+
+/**
+ * spapr_ddw_reset_mode: the reset call's form with a fourth argument
+ * @mode: 1 asks for limited-address mode
+ */
+int32_t spapr_ddw_reset_mode(SpaprDmaTest *t, uint32_t mode);
 
 int64_t spapr_put_tce(SpaprDmaTest *t, uint64_t liobn, uint64_t ioba,
                       uint64_t tce);

@@ -242,6 +242,12 @@ static void prepare_huge(SpaprDmaTest *t)
     assert_create(t, 12, 49, LIOBN_64);
 }
 
+static void prepare_limited(SpaprDmaTest *t)
+{
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_OK);
+    assert_create(t, 16, 30, LIOBN_64);
+}
+
 static void prepare_only_64(SpaprDmaTest *t)
 {
     assert_create(t, 16, 30, LIOBN_64);
@@ -310,10 +316,23 @@ static const Case cases[] = {
     },
 };
 
-/* Only ours can hold it: as an array this table has 2^40 bytes. */
-static const Case huge = {
-    "A7-huge", "", prepare_huge,
-    { DEFAULT_WINDOW, { LIOBN_64, WINDOW_64, 12, 49 } }, 0, false,
+/* Cases that stock QEMU cannot take part in */
+static const Case ours[] = {
+    {
+        /* as an array this table has 2^40 bytes */
+        "A7-huge", "", prepare_huge,
+        { DEFAULT_WINDOW, { LIOBN_64, WINDOW_64, 12, 49 } }, 0, false,
+    }, {
+        "sparse", "-global spapr-tce-table.sparse-migration=on", prepare_64k,
+        { DEFAULT_WINDOW, { LIOBN_64, WINDOW_64, 16, 30 } }, 0, false,
+    }, {
+        "sparse-default-removed",
+        "-global spapr-tce-table.sparse-migration=on", prepare_only_64,
+        { { LIOBN_64, WINDOW_64, 16, 30 } }, LIOBN_DEFAULT, false,
+    }, {
+        "limited", "", prepare_limited,
+        { DEFAULT_WINDOW, { LIOBN_64, WINDOW_LIMITED, 16, 30 } }, 0, false,
+    },
 };
 
 static const Direction directions[] = {
@@ -350,6 +369,49 @@ static void test_number_reused_after(void)
     spapr_assert_window(to, LIOBN_DEFAULT, WINDOW_DEFAULT, 16, 34);
     assert_remove(to, LIOBN_DEFAULT);
     spapr_assert_default(to);
+    spapr_dma_quit(from);
+    spapr_dma_quit(to);
+}
+
+/* Each side reads either form, whatever it would send itself. */
+static void test_sparse_to_dense(void)
+{
+    static const char *const options[] = {
+        "-global spapr-tce-table.sparse-migration=on", "",
+        "-global spapr-tce-table.sparse-migration=on",
+    };
+    const Case *c = &cases[1];
+    SpaprDmaTest *t[ARRAY_SIZE(options)];
+    const Window *w;
+
+    t[0] = spapr_dma_boot("%s", options[0]);
+    c->prepare(t[0]);
+    for (w = c->windows; w->liobn; w++) {
+        fill(t[0], w);
+    }
+    for (unsigned int i = 1; i < ARRAY_SIZE(t); i++) {
+        t[i] = migrate(t[i - 1], NULL, options[i]);
+        for (w = c->windows; w->liobn; w++) {
+            check(t[i], w);
+        }
+    }
+    for (unsigned int i = 0; i < ARRAY_SIZE(t); i++) {
+        spapr_dma_quit(t[i]);
+    }
+}
+
+/* Windows go on being created where the guest asked for them. */
+static void test_limited_after(void)
+{
+    SpaprDmaTest *from = spapr_dma_boot("%s", "");
+    SpaprDmaTest *to;
+    SpaprDdwWindow w;
+
+    g_assert_cmpint(spapr_ddw_reset_mode(from, 1), ==, RTAS_OK);
+    to = migrate(from, NULL, "");
+    w = spapr_ddw_create(to, 16, 30);
+    g_assert_cmpint(w.status, ==, RTAS_OK);
+    g_assert_cmphex(w.addr, ==, WINDOW_LIMITED);
     spapr_dma_quit(from);
     spapr_dma_quit(to);
 }
@@ -396,10 +458,15 @@ int main(int argc, char **argv)
             }
         }
     }
-    add(&huge, &directions[0]);
+    for (unsigned int i = 0; i < ARRAY_SIZE(ours); i++) {
+        add(&ours[i], &directions[0]);
+    }
     qtest_add_func("spapr-dma-migration/default-after", test_default_after);
     qtest_add_func("spapr-dma-migration/B1-number-reused-after",
                    test_number_reused_after);
+    qtest_add_func("spapr-dma-migration/sparse-to-dense",
+                   test_sparse_to_dense);
+    qtest_add_func("spapr-dma-migration/limited-after", test_limited_after);
     qtest_add_func("spapr-dma-migration/twice", test_twice);
 
     return g_test_run();
