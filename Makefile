@@ -17,6 +17,8 @@ help:
 	@echo 'make check        all tests; ends with a line of counts'
 	@echo 'make check-TIER   one tier: $(TIERS)'
 	@echo 'make check-stock  QEMU'"'"'s own tests on the unmodified base'
+	@echo 'make bench        compare speed and scale with the unmodified base'
+	@echo 'make bench-quick  the same in short, as a test'
 	@echo 'make clean        remove what was built, keep downloads'
 	@echo 'make distclean    remove build/ altogether'
 
@@ -38,6 +40,16 @@ check-stock: setup
 	@scripts/build-qemu stock
 	@scripts/check --stock upstream
 
+bench: setup
+	@scripts/build-target build/native.stamp native
+	@scripts/build-target build/stock.stamp stock
+	@scripts/ninja build/project tests/vfio-model/vfio-model \
+	                              tests/vfio-model/libvfio-model.so
+	@tests/bench/run
+
+bench-quick: setup
+	@scripts/check bench
+
 clean:
 	rm -rf build/project build/qemu build/qemu-ppc64le build/stock
 	rm -f build/*.stamp build/*.log
@@ -46,5 +58,5 @@ distclean:
 	rm -rf build
 
 .NOTPARALLEL:
-.PHONY: all help setup demo check $(TIERS:%=check-%) check-stock clean \
-        distclean
+.PHONY: all help setup demo check $(TIERS:%=check-%) check-stock bench \
+        bench-quick clean distclean

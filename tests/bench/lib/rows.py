@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is measured, and how.
+
+A Figure is one number that both binaries have; a measurement is a function
+that takes a Side (one of the two binaries) and a Scale, and returns a
+dictionary of figure keys and numbers.  Figures that come from one run of a
+machine share a measurement.  A number is None if that side cannot do it.
+"""
+
+import dataclasses
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+import images
+import machine
+from bare_guest import (BIG_LIOBN, BIG_START, DEFAULT_LIOBN, H_GET_TCE,
+                        H_PUT_TCE, H_STUFF_TCE, READ_WRITE, Machine, Trouble)
+
+HERE = pathlib.Path(__file__).resolve().parents[1]
+DEVICE = 'vfio-pci,host=0001:01:00.0,id=vfio0'
+HOTPLUG = {'driver': 'vfio-pci', 'host': '0001:01:00.0', 'id': 'vfio0'}
+HOST_4K = """\
+host flavour=powernv page=4K memlock=unlimited
+group 1
+device 0001:01:00.0 group=1 kind=plain
+"""
+HOST_64K = HOST_4K.replace('page=4K', 'page=64K')
+SHIFT = 16                  # of the pages of windows
+SPARSE = ['-global', 'spapr-tce-table.sparse-migration=on']
+
+
+@dataclasses.dataclass
+class Scale:
+    """How large the workloads are."""
+    window_bits: int        # log2 of the entries of the large window
+    mapped: int             # entries mapped in it
+    stream_bits: int        # the same window where all of it is transferred
+    ram_bits: int           # log2 of the pages of a guest that maps its RAM
+    calls: int              # hypercalls in a loop
+    counted: int            # hypercalls under callgrind
+    read_mib: int           # that a Linux guest reads
+
+
+FULL = Scale(window_bits=30, mapped=1 << 19, stream_bits=26, ram_bits=20,
+             calls=1 << 20, counted=20000, read_mib=512)
+QUICK = Scale(window_bits=23, mapped=1 << 16, stream_bits=20, ram_bits=16,
+              calls=1 << 17, counted=4000, read_mib=0)
+
+
+def table_limit(scale):
+    """Bytes that entries may take, a little for what holds them included."""
+    return 1.05 * 8 * scale.mapped + (1 << 20)
+
+
+def stream_limit(scale):
+    return 1.05 * 8 * scale.mapped
+
+
+@dataclasses.dataclass
+class Side:
+    name: str
+    binary: pathlib.Path
+    ours: bool
+
+
+@dataclasses.dataclass
+class Figure:
+    """A number to compare.
+
+    bound: least ratio, how many times better ours must be; None: any
+    limit: most that ours may take, called with the scale; None: any
+    quick: the same for a quick run; None: too noisy there
+    above: larger numbers are better
+    steady: does not vary, one pair of runs is enough
+    """
+    key: str
+    row: int
+    title: str
+    unit: str
+    bound: float = None
+    quick: float = None
+    above: bool = False
+    steady: bool = False
+    limit: object = None
+
+    def good(self, ratio, ours, scale):
+        return ((self.bound is None or ratio >= self.bound) and
+                (self.limit is None or ours <= self.limit(scale)))
+
+    def ratio(self, stock, ours):
+        if self.above:
+            stock, ours = ours, stock
+        return stock / ours if ours else float('inf')
+
+
+def host_calls(side, _scale):
+    with Machine(side.binary, host=HOST_64K, devices=[DEVICE]) as m:
+        m.create(SHIFT, SHIFT + 20)
+        before = m.ioctls()
+        m.map(512)
+        middle = m.ioctls()
+        m.loop(1, H_STUFF_TCE, BIG_LIOBN, BIG_START, 0, 512)
+        after = m.ioctls()
+    return {'map-calls': middle['map'] - before.get('map', 0),
+            'unmap-calls': after['unmap'] - middle.get('unmap', 0)}
+
+
+def map_all(side, scale):
+    """Map all RAM of a large guest, in order and out of order."""
+    pages = 1 << scale.ram_bits
+    with Machine(side.binary, memory=pages >> 4, host=HOST_64K,
+                 devices=[DEVICE]) as m:
+        m.create(SHIFT, SHIFT + scale.ram_bits + 4)
+        # The first touch of memory, which is not what is measured
+        m.map(pages, pages=pages)
+        m.loop(pages // 512, H_STUFF_TCE, BIG_LIOBN, BIG_START, 0, 512,
+               512 << SHIFT)
+        ordered = m.map(pages, pages=pages).seconds
+        clear = m.loop(pages // 512, H_STUFF_TCE, BIG_LIOBN, BIG_START, 0,
+                       512, 512 << SHIFT).seconds
+        scattered = m.map(pages, pages=pages, factor=77777).seconds
+    return {'map-ordered': ordered, 'map-scattered': scattered,
+            'clear-ordered': clear}
+
+
+def replay(side, scale):
+    """Plug a VFIO device in beside a window that is in use."""
+    with Machine(side.binary, memory=1024, host=HOST_4K) as m:
+        m.create(SHIFT, SHIFT + scale.window_bits)
+        m.map(scale.mapped)
+        return {'replay': m.timed('device_add', **HOTPLUG)}
+
+
+def clear(side, scale):
+    """End a window that is in use, in each way there is."""
+    def fill(m):
+        m.create(SHIFT, SHIFT + scale.window_bits)
+        m.map(scale.mapped)
+
+    with Machine(side.binary) as m:
+        fill(m)
+        remove = m.remove().seconds
+        fill(m)
+        reset = m.reset_windows().seconds
+        fill(m)
+        machine_reset = m.reset_machine()
+    return {'remove': remove, 'reset-windows': reset,
+            'reset-machine': machine_reset}
+
+
+def _move(side, window, more=()):
+    """Migrate; returns what QMP told and the receiver's memory in bytes."""
+    with tempfile.TemporaryDirectory(prefix='bench.') as folder:
+        uri = f'unix:{folder}/migrate'
+        with Machine(side.binary, incoming=uri, more=more) as to, \
+                Machine(side.binary, more=more) as m:
+            if window:
+                m.create(SHIFT, SHIFT + window[0])
+                m.map(window[1])
+            info = m.migrate_to(uri)
+            to.ping()
+            return info, to.resident()
+
+
+def _moved_window(side, scale, more):
+    """What the window adds to a migration: bytes, seconds, memory."""
+    base, base_memory = _move(side, None, more)
+    info, held = _move(side, (scale.stream_bits, scale.mapped), more)
+    return (info['ram']['transferred'] - base['ram']['transferred'],
+            info['downtime'] / 1e3, max(0, held - base_memory))
+
+
+def migrate(side, scale):
+    """Migrate in the form that the side likes best."""
+    stream, downtime, held = _moved_window(side, scale,
+                                           SPARSE if side.ours else ())
+    return {'stream': stream, 'downtime': downtime, 'memory-migrated': held}
+
+
+def migrate_as_stock(side, scale):
+    """Migrate in the form that stock can receive."""
+    stream, downtime, _ = _moved_window(side, scale, ())
+    return {'stream-stock': stream, 'downtime-stock': downtime}
+
+
+def memory(side, scale):
+    """What a window in use costs, and what is left of that afterwards."""
+    with Machine(side.binary) as m:
+        m.create(SHIFT, SHIFT + 9)
+        m.map(512)
+        m.remove()
+        before = m.resident()
+        m.create(SHIFT, SHIFT + scale.window_bits)
+        m.map(scale.mapped)
+        used = m.resident()
+        m.reset_machine()
+        time.sleep(0.2)     # what is freed in the background
+        m.create(SHIFT, SHIFT + scale.window_bits)
+        m.map(scale.mapped)
+        again = m.resident()
+    return {'memory-mapped': max(0, used - before),
+            'memory-reset': max(0, again - before)}
+
+
+def single_calls(side, scale):
+    with Machine(side.binary) as m:
+        def each(op):
+            done = m.loop(scale.calls, op, DEFAULT_LIOBN, 0, READ_WRITE)
+            return done.seconds / scale.calls
+        each(H_PUT_TCE)
+        return {'put-time': each(H_PUT_TCE), 'get-time': each(H_GET_TCE)}
+
+
+def _instructions(side, scale, function, op):
+    """Instructions in a function of QEMU and what it calls, per call."""
+    with tempfile.TemporaryDirectory(prefix='bench.') as folder:
+        valgrind = ['valgrind', '--tool=callgrind',
+                    f'--toggle-collect={function}',
+                    f'--callgrind-out-file={folder}/out']
+        with Machine(side.binary, wrapper=valgrind) as m:
+            m.loop(scale.counted, op, DEFAULT_LIOBN, 0, READ_WRITE)
+            m.ask('quit')
+            m.process.wait(60)
+        out = pathlib.Path(folder, 'out').read_text(errors='replace')
+    return int(re.search(r'^(?:summary|totals): (\d+)', out, re.M)[1]
+               ) / scale.counted
+
+
+def instructions(side, scale):
+    if not shutil.which('valgrind'):
+        raise Trouble('valgrind is missing')
+    return {'put-instructions': _instructions(side, scale, 'h_put_tce',
+                                              H_PUT_TCE),
+            'get-instructions': _instructions(side, scale, 'h_get_tce',
+                                              H_GET_TCE)}
+
+
+def _longest_ask(m, ended):
+    """The slowest QMP answer, which needs the big lock, until ended()."""
+    longest = m.timed('query-name')
+    while not ended():
+        time.sleep(0.001)
+        longest = max(longest, m.timed('query-name'))
+    return longest
+
+
+def lock(side, scale):
+    """How long a hypercall keeps QMP waiting.
+
+    The calls are H_STUFF_TCE of the whole window, populated in part, and
+    H_PUT_TCE_INDIRECT; the guest's own spinning is what noise there is.
+    """
+    with Machine(side.binary) as m:
+        m.create(SHIFT, SHIFT + scale.window_bits)
+        m.map(scale.mapped)
+        end = time.monotonic() + 0.5
+        idle = _longest_ask(m, lambda: time.monotonic() > end)
+
+        def during(*command):
+            m.send(*command)
+            results = []
+            waiter = threading.Thread(
+                target=lambda: results.append(m.result()))
+            waiter.start()
+            longest = _longest_ask(m, lambda: not waiter.is_alive())
+            waiter.join()
+            results[0].checked()
+            return longest
+
+        put = during('map', BIG_LIOBN, BIG_START, SHIFT, scale.mapped, 0,
+                     4096, 1)
+        stuff = during('loop', 1, H_STUFF_TCE, BIG_LIOBN, BIG_START, 0,
+                       1 << scale.window_bits, 0, 0)
+    return {'lock-stuff': stuff, 'lock-indirect': put, 'lock-idle': idle}
+
+
+def _reader():
+    """The program that reads a disk in a Linux guest, built if need be."""
+    source = HERE / 'guest/read-speed.c'
+
+    def make():
+        part = images.BUILD / 'images/read-speed.part'
+        subprocess.run([images.CROSS + 'gcc', '-O2', '-static', '-Wall',
+                        '-Werror', '-o', part, source], check=True)
+        try:
+            return part.read_bytes()
+        finally:
+            part.unlink()
+    return images.cached('read-speed', source.read_text(), make)
+
+
+def _linux_initrd(kernel):
+    init = (images.TOP / 'tests/guest/init').read_text()
+    reader = _reader()
+
+    def make():
+        archive = images.Archive()
+        archive.userland()
+        archive.file('/init', init)
+        archive.file('/read-speed', reader.read_bytes())
+        archive.file('/run', (HERE / 'guest/read-disk').read_text())
+        archive.modules(kernel.modules('nvme'))
+        return archive.bytes()
+
+    return images.cached('bench-linux',
+                         (kernel.release, init, reader.name,
+                          (HERE / 'guest/read-disk').read_text()), make)
+
+
+def _linux_reads(side, scale, ddw):
+    kernel = images.Kernel('6.12-64k')
+    with tempfile.TemporaryDirectory(prefix='bench.') as folder:
+        disk = pathlib.Path(folder, 'disk')
+        images.write_disk(disk, 64, 1)
+        status, lines = machine.run([
+            side.binary, '-L', images.firmware('vof.bin').parent,
+            '-M', 'pseries,x-vof=on', '-cpu', 'power9', '-m', '1G',
+            '-accel', 'tcg', '-nodefaults', '-display', 'none',
+            '-serial', 'stdio', '-no-reboot',
+            '-global', f'spapr-pci-host-bridge.ddw={ddw}',
+            '-kernel', kernel.vmlinux, '-initrd', _linux_initrd(kernel),
+            '-append', f'console=hvc0 quiet bench.mib={scale.read_mib}',
+            '-drive', f'if=none,id=d0,format=raw,read-only=on,file={disk}',
+            '-device', 'nvme,drive=d0,serial=disk0'], 300)
+    found = dict(re.findall(r'^GUEST (\w+) (\d+) bytes/s', '\n'.join(lines),
+                            re.M))
+    if status or set(found) != {'random', 'sequential'}:
+        raise Trouble('the Linux guest says: ' + ' / '.join(lines[-3:]))
+    return int(found['random']), int(found['sequential'])
+
+
+def linux_reads(side, scale):
+    random_on, sequential_on = _linux_reads(side, scale, 'on')
+    random_off, sequential_off = _linux_reads(side, scale, 'off')
+    return {'nvme-random-big': random_on, 'nvme-random-default': random_off,
+            'nvme-sequential-big': sequential_on,
+            'nvme-sequential-default': sequential_off}
+
+
+MEASUREMENTS = {
+    host_calls: [
+        Figure('map-calls', 1, 'H_PUT_TCE_INDIRECT of 512 contiguous '
+               'entries, VFIO: MAP ioctls', 'calls', 512, 512, steady=True),
+        Figure('unmap-calls', 2, 'H_STUFF_TCE of 512 zeros, VFIO: '
+               'UNMAP ioctls', 'calls', 512, 512, steady=True)],
+    map_all: [
+        Figure('map-ordered', 3, 'map all RAM through VFIO, in order', 's',
+               20, 2),
+        Figure('clear-ordered', 3, 'unmap it again', 's', 1, 1),
+        Figure('map-scattered', 4, 'map all RAM through VFIO, no two pages '
+               'contiguous', 's', 1, 0.5)],
+    replay: [
+        Figure('replay', 5, 'plug in a VFIO device beside the large window',
+               's', 100, 2, limit=lambda _: 0.5)],
+    clear: [
+        Figure('remove', 6, 'remove the large window', 's', 1, 0.2),
+        Figure('reset-windows', 6, 'ibm,reset-pe-dma-window', 's', 1, 0.2),
+        Figure('reset-machine', 6, 'machine reset', 's', 1, 0.2)],
+    memory: [
+        Figure('memory-mapped', 7, 'memory of the window in use', 'B',
+               limit=table_limit),
+        Figure('memory-reset', 7, 'the same after a machine reset', 'B',
+               limit=table_limit)],
+    migrate: [
+        Figure('memory-migrated', 7, 'the same after a migration', 'B',
+               limit=table_limit),
+        Figure('stream', 8, "the window's part of a migration stream, ours "
+               'to ours', 'B', 1, 1, steady=True, limit=stream_limit),
+        Figure('downtime', 8, 'downtime, ours to ours', 's', 1, 0.3)],
+    migrate_as_stock: [
+        Figure('stream-stock', 8, 'stream in the form of stock', 'B', 0.999,
+               0.99, steady=True),
+        Figure('downtime-stock', 8, 'downtime, form of stock', 's', 1, 0.3)],
+    single_calls: [
+        Figure('put-time', 9, 'H_PUT_TCE, nobody listening', 's', 1, 0.4),
+        Figure('get-time', 9, 'H_GET_TCE', 's', 1, 0.4)],
+    instructions: [
+        Figure('put-instructions', 9, 'H_PUT_TCE: instructions', 'instr.',
+               1, 0.2, steady=True),
+        Figure('get-instructions', 9, 'H_GET_TCE: instructions', 'instr.',
+               1, 0.2, steady=True)],
+    linux_reads: [
+        Figure('nvme-random-big', 10, 'NVMe in Linux, 64-bit window: 4K '
+               'random reads', 'B/s', 1, above=True),
+        Figure('nvme-sequential-big', 10, 'NVMe in Linux, 64-bit window: '
+               '1M sequential reads', 'B/s', 1, above=True),
+        Figure('nvme-random-default', 10, 'NVMe in Linux, default window: '
+               '4K random reads', 'B/s', 1, above=True),
+        Figure('nvme-sequential-default', 10, 'NVMe in Linux, default '
+               'window: 1M sequential reads', 'B/s', 1, above=True)],
+    lock: [
+        Figure('lock-stuff', 12, 'longest wait for QMP: H_STUFF_TCE of the '
+               'large window', 's', 1, 1, limit=lambda _: 0.001),
+        Figure('lock-indirect', 12, 'longest wait for QMP: '
+               'H_PUT_TCE_INDIRECT', 's', limit=lambda _: 0.001),
+        Figure('lock-idle', 12, 'longest wait for QMP: no hypercall '
+               '(noise)', 's')],
+}
+
+# Rows that nothing here measures, and why
+MISSING = {
+    11: 'time and ioctls of a Linux guest on the emulated POWER host: needs '
+        'a ppc64le build of stock',
+}
+
+
+# How the cost grows: of the window at constant contents, and of what is
+# mapped in a window of constant size.  Stock stops where it gets too slow.
+
+GROWTH = [clear, memory, replay, migrate]
+GROWTH_FIGURES = ['remove', 'reset-windows', 'reset-machine',
+                  'memory-mapped', 'replay', 'stream', 'downtime']
+WINDOW_MAPPED = 1 << 16
+MAPPED_BITS = 22
+
+
+def growth_points(measure, ours):
+    """Yield (axis, x, scale) for each machine to run."""
+    def scale(bits, mapped):
+        return dataclasses.replace(FULL, window_bits=bits, stream_bits=bits,
+                                   mapped=mapped)
+
+    last = 34 if ours else {replay: 26, migrate: 26}.get(measure, 30)
+    for bits in range(20, last + 1, 2):
+        yield 'window', 1 << bits, scale(bits, WINDOW_MAPPED)
+    for bits in range(10, MAPPED_BITS + 1, 2):
+        yield 'mapped', 1 << bits, scale(MAPPED_BITS, 1 << bits)
