@@ -48,13 +48,13 @@ void container_put(Container *container)
 
 static long driver_attach(Container *container, Group *group)
 {
-    return container->driver == DRIVER_TYPE1 ?
+    return container->driver & DRIVER_TYPE1 ?
            type1_attach(container, group) : spapr_attach(container, group);
 }
 
 static void driver_detach(Container *container, Group *group)
 {
-    if (container->driver == DRIVER_TYPE1) {
+    if (container->driver & DRIVER_TYPE1) {
         type1_detach(container, group);
     } else {
         spapr_detach(container, group);
@@ -63,7 +63,7 @@ static void driver_detach(Container *container, Group *group)
 
 static void driver_release(Container *container)
 {
-    if (container->driver == DRIVER_TYPE1) {
+    if (container->driver & DRIVER_TYPE1) {
         type1_release(container);
     } else {
         spapr_release(container);
@@ -140,8 +140,10 @@ static Driver driver_of_type(uint64_t type)
         return DRIVER_SPAPR_V1;
     case VFIO_SPAPR_TCE_v2_IOMMU:
         return DRIVER_SPAPR_V2;
+    case VFIO_TYPE1_IOMMU:
+        return DRIVER_TYPE1_V1;
     case VFIO_TYPE1v2_IOMMU:
-        return DRIVER_TYPE1;
+        return DRIVER_TYPE1_V2;
     default:
         return DRIVER_NONE;
     }

@@ -57,7 +57,7 @@ bool group_translate(const Group *group, uint64_t bus, bool write,
     if (!group->container || !group->container->driver) {
         return false;
     }
-    return group->container->driver == DRIVER_TYPE1 ?
+    return group->container->driver & DRIVER_TYPE1 ?
            type1_translate(group, bus, write, length, user) :
            spapr_translate(group, bus, write, length, user);
 }

@@ -145,7 +145,8 @@ static void print_container(FILE *file, const Container *container)
     const char *const driver =
         container->driver == DRIVER_SPAPR_V1 ? "spapr_v1" :
         container->driver == DRIVER_SPAPR_V2 ? "spapr_v2" :
-        container->driver == DRIVER_TYPE1 ? "type1" : "none";
+        container->driver == DRIVER_TYPE1_V1 ? "type1_v1" :
+        container->driver == DRIVER_TYPE1_V2 ? "type1_v2" : "none";
     const Registration *registration = container->registrations;
     const char *comma = "";
     unsigned count = 0;

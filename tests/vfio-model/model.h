@@ -33,8 +33,11 @@ typedef enum {
     DRIVER_NONE = 0,
     DRIVER_SPAPR_V1 = 1,
     DRIVER_SPAPR_V2 = 2,
-    DRIVER_TYPE1 = 4,
+    DRIVER_TYPE1_V1 = 4,
+    DRIVER_TYPE1_V2 = 8,
 } Driver;
+
+#define DRIVER_TYPE1 (DRIVER_TYPE1_V1 | DRIVER_TYPE1_V2)
 
 typedef struct Registration Registration;
 typedef struct Type1 Type1;

@@ -29,7 +29,8 @@ const char *path_redirect(const char *path, char *buffer)
 {
     static const char *const prefixes[] = {
         "/dev/vfio", "/sys/bus/pci/devices", "/sys/bus/pci/drivers/vfio-pci",
-        "/sys/kernel/iommu_groups", NULL
+        "/sys/kernel/iommu_groups", "/sys/module/vfio",
+        "/sys/module/vfio_pci", NULL
     };
 
     for (int i = 0; root && path && prefixes[i]; i++) {

@@ -7,7 +7,7 @@
  *   group  NUMBER key=value...     an IOMMU group
  *   device SSSS:BB:DD.F group=NUMBER key=value...
  *
- * Sizes take the suffixes K, M, G, T.  vfio-model.rst lists the keys.
+ * Sizes take the suffixes K, M, G, T.  docs/devel/vfio-model.md lists the keys.
  *
  * A Host and what hangs on it is read once, before the program starts, and
  * lives as long as the process.  Only its configuration is set here; the

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pci-function.h"
 #include "tree.h"
 
 typedef struct {
@@ -96,6 +98,24 @@ static void add_number(Tree *tree, const Function *function,
     text(tree, line, "sys/devices/%s/%s", function->name, file);
 }
 
+/* First and last address and flags of each BAR, the ROM and the bridge */
+static void add_resources(Tree *tree, const Function *function)
+{
+    char lines[1024] = "";
+    size_t length = 0;
+
+    for (unsigned i = 0; i < 13; i++) {
+        const uint64_t size = i < BAR_COUNT ? pci_bar(function, i).size : 0;
+        const uint64_t start = size ? 0x80000000ull + 0x100000 * i : 0;
+
+        length += snprintf(lines + length, sizeof(lines) - length,
+                           "0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016x\n",
+                           start, size ? start + size - 1 : 0,
+                           size ? 0x40200 : 0);
+    }
+    text(tree, lines, "sys/devices/%s/resource", function->name);
+}
+
 static void add_function(Tree *tree, const Function *function)
 {
     const char *name = function->name;
@@ -118,6 +138,7 @@ static void add_function(Tree *tree, const Function *function)
     add_number(tree, function, "device", function->device);
     add_number(tree, function, "subsystem_vendor", function->vendor);
     add_number(tree, function, "subsystem_device", 0);
+    add_resources(tree, function);
     text(tree, "0x080100\n", "sys/devices/%s/class", name);
     text(tree, "-1\n", "sys/devices/%s/numa_node", name);
 }
@@ -132,6 +153,8 @@ bool tree_make(const Host *host, const char *root)
     directory(&tree, "sys/bus/pci/devices");
     directory(&tree, "sys/bus/pci/drivers/vfio-pci");
     directory(&tree, "sys/kernel/iommu_groups");
+    directory(&tree, "sys/module/vfio");
+    directory(&tree, "sys/module/vfio_pci");
     text(&tree, "", "dev/vfio/vfio");
     for (group = host->groups; group; group = group->next) {
         add_group(&tree, group);

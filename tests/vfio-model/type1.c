@@ -1,5 +1,5 @@
 /*
- * The type1 driver of a container, version 2
+ * The type1 driver of a container
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,7 +36,8 @@ struct Type1 {
 
 long type1_check_extension(uint64_t extension)
 {
-    return extension == VFIO_TYPE1v2_IOMMU || extension == VFIO_UNMAP_ALL;
+    return extension == VFIO_TYPE1_IOMMU ||
+           extension == VFIO_TYPE1v2_IOMMU || extension == VFIO_UNMAP_ALL;
 }
 
 long type1_attach(Container *container, Group *group)
@@ -306,7 +307,9 @@ static bool cuts(const Type1 *type1, unsigned first, unsigned last,
 long type1_unmap(ModelFile *file, IoctlArgument *argument)
 {
     struct vfio_iommu_type1_dma_unmap *unmap = (void *)argument->copy.bytes;
-    Type1 *type1 = ((Container *)file->object)->type1;
+    const Container *container = file->object;
+    const bool v2 = container->driver == DRIVER_TYPE1_V2;
+    Type1 *type1 = container->type1;
     const uint64_t mask = (1ull << host.page_shift) - 1;
     const uint64_t end = unmap->iova + unmap->size - 1;
     const bool all = unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL;
@@ -326,8 +329,11 @@ long type1_unmap(ModelFile *file, IoctlArgument *argument)
            (all || type1->mappings[last].iova <= end)) {
         last++;
     }
-    if (!all && cuts(type1, first, last, unmap->iova, end)) {
+    if (v2 && !all && cuts(type1, first, last, unmap->iova, end)) {
         return -EINVAL;
+    }
+    if (first < last && type1->mappings[first].iova < unmap->iova) {
+        last = first;       /* version 1 stops at such a one */
     }
     unmap->size = remove_mappings(type1, first, last);
     return 0;

@@ -1,7 +1,9 @@
 /*
- * The type1 driver of a container, version 2
+ * The type1 driver of a container, versions 1 and 2
  *
- * A mapping is what one MAP made; mappings do not overlap and are never cut.
+ * A mapping is what one MAP made; mappings do not overlap and are never cut:
+ * version 2 refuses an UNMAP that would, version 1 takes all of each mapping
+ * that begins in the range.
  * Its pages are pinned one by one and go to the IOMMU in the largest pieces
  * that physical contiguity, alignment and the IOMMU's page sizes allow.
  *
