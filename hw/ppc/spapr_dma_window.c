@@ -19,7 +19,9 @@
  * IOMMU notifiers and translation see offsets into the window.
  *
  * Locks: the BQL, except for translation, which runs in an RCU read-side
- * section of any thread and touches nothing but SpaprDmaTces.
+ * section of any thread and touches nothing but SpaprDmaTces.  A table that
+ * KVM made changes without any lock of ours while vCPUs run in KVM; where
+ * that matters (window_freeze()) they are kept out of it.
  *
  * What can fail: enabling, attaching, and storing a TCE with permission.
  * Disabling, detaching and clearing cannot.
@@ -35,6 +37,7 @@
 #include "exec/address-spaces.h"
 #include "migration/qemu-file-types.h"
 #include "migration/vmstate.h"
+#include "system/accel-blocker.h"
 #include "system/dma.h"
 #include "system/kvm.h"
 #include "kvm_ppc.h"
@@ -178,21 +181,43 @@ static void table_copy(SpaprTceTable *to, const SpaprTceTable *from)
 }
 
 /*
+ * Keep vCPUs out of KVM, where they change its table without the BQL.  They
+ * come to rest between two hypercalls, so the table and the copies that KVM
+ * updates along with it agree meanwhile.  Does not release the BQL.
+ */
+static void window_freeze(const SpaprDmaWindow *window)
+{
+    if (window->fd >= 0) {
+        accel_ioctl_inhibit_begin();
+    }
+}
+
+static void window_thaw(const SpaprDmaWindow *window)
+{
+    if (window->fd >= 0) {
+        accel_ioctl_inhibit_end();
+    }
+}
+
+/*
  * Somebody is here now whom KVM cannot tell of what it handles by itself: have
  * all hypercalls come to us.
  */
 static void window_leave_kvm(SpaprDmaWindow *window)
 {
     SpaprDmaTces *old = window->tces, *tces;
-    int old_fd = window->fd;
+    int no_fd;
 
-    if (old_fd < 0) {
+    if (window->fd < 0) {
         return;
     }
-    tces = tces_new(window, false, &window->fd);
+    tces = tces_new(window, false, &no_fd);
+    window_freeze(window);
     table_copy(tces->table, old->table);
     qatomic_rcu_set(&window->tces, tces);
-    tces_release(old, old_fd);
+    tces_release(old, window->fd);
+    window_thaw(window);
+    window->fd = no_fd;
 }
 
 /* ---- runs ---- */
@@ -541,11 +566,27 @@ bool spapr_dma_mappers_can_start(const AddressSpace *as, uint64_t bus_offset)
     return true;
 }
 
+bool spapr_dma_mappers_expect_ram(MemoryRegion *mr, Error **errp)
+{
+    SpaprDmaMapper *mapper;
+
+    QLIST_FOREACH(mapper, &mappers, next) {
+        if (mapper->ops->expect_ram &&
+            !mapper->ops->expect_ram(mapper, mr, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool spapr_dma_window_replay(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
                              Error **errp)
 {
-    int ret = mapper_sync(mapper, window, 0, window->geometry.entries);
+    int ret;
 
+    window_freeze(window);
+    ret = mapper_sync(mapper, window, 0, window->geometry.entries);
+    window_thaw(window);
     if (ret) {
         error_setg_errno(errp, -ret, "cannot map all that the guest has "
                          "mapped in DMA window 0x%x", window->liobn);

@@ -119,6 +119,15 @@ typedef struct SpaprDmaMapperOps {
      * @can_start: could a window start at @bus_offset?  May be NULL: yes
      */
     bool (*can_start)(SpaprDmaMapper *mapper, uint64_t bus_offset);
+
+    /**
+     * @expect_ram: get ready for RAM that is about to be plugged; may be NULL
+     *
+     * Returns false with @errp set if devices could not be let at @mr.  What
+     * was prepared is given up by the mapper itself if the RAM is not in the
+     * guest's memory when the main loop runs again.
+     */
+    bool (*expect_ram)(SpaprDmaMapper *mapper, MemoryRegion *mr, Error **errp);
 } SpaprDmaMapperOps;
 
 /**
@@ -331,6 +340,16 @@ void spapr_dma_mappers_limit(const AddressSpace *as, SpaprDmaLimits *limits);
 bool spapr_dma_mappers_can_start(const AddressSpace *as, uint64_t bus_offset);
 
 /**
+ * spapr_dma_mappers_expect_ram: may this RAM become guest memory?
+ * @mr: what is about to be plugged
+ * @errp: set to the reason of the mapper that cannot have it
+ *
+ * To be asked right before plugging, while that can still be refused: windows
+ * let guests map all of their memory, so every mapper must be able to.
+ */
+bool spapr_dma_mappers_expect_ram(MemoryRegion *mr, Error **errp);
+
+/**
  * spapr_dma_window_attach: let a mapper mirror an enabled window
  * @window: an enabled window
  * @mapper: who
@@ -355,7 +374,8 @@ void spapr_dma_window_detach(SpaprDmaWindow *window, SpaprDmaMapper *mapper);
  * @errp: set to what could not be mapped
  *
  * For a mapper that lost its copy, as a VFIO container does when a group
- * leaves it (Linux 6.12 and later clear every TCE then).
+ * leaves it (Linux 6.12 and later clear every TCE then).  Guests that store
+ * TCEs through KVM at the same time wait.
  */
 bool spapr_dma_window_replay(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
                              Error **errp);
