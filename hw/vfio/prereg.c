@@ -4,7 +4,8 @@
  * Objects
  *   prereg   one follower of one address space, for one container
  *   range    (vaddr, size) as the host was told it, with the number of
- *            sections of the address space that show it
+ *            sections of the address space that show it; none yet if the RAM
+ *            is only expected
  *
  * Invariants
  *   - A range is in the table if and only if the host has it registered.
@@ -13,13 +14,16 @@
  *     therefore counted, not registered twice.
  *   - A section that could not be registered is not in the table, so that its
  *     removal does nothing.
+ *   - A range that no section shows is there only until the main loop runs:
+ *     what is plugged is shown before that.
  *   - No reference to a region is taken: while a section is visible the flat
  *     view holds one, and the listener hears of its removal before that ends.
  *
  * What can fail
- *   Registering.  While starting, that fails the start.  Later there is
- *   nobody to tell but the log, which is told once; the guest learns when it
- *   maps what is not registered.  Unregistering cannot fail for the caller.
+ *   Registering.  While starting, that fails the start; if RAM is expected,
+ *   it can still be refused.  Of other RAM there is nobody to tell but the
+ *   log, which is told once; the guest learns when it maps what is not
+ *   registered.  Unregistering cannot fail for the caller.
  *
  * Everything here runs under the BQL.
  *
@@ -31,6 +35,7 @@
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "hw/vfio/vfio-prereg.h"
 #include "trace.h"
 
@@ -130,45 +135,62 @@ static void vfio_prereg_unregister(VFIOPrereg *prereg,
     }
 }
 
-static bool vfio_prereg_add(VFIOPrereg *prereg,
-                            const MemoryRegionSection *section, Error **errp)
+/*
+ * Have a range of RAM registered that may be so already.  Returns its entry
+ * in the table, or NULL with @errp set.
+ */
+static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
+                                        const VFIOPreregRange *range,
+                                        const char *name, Error **errp)
 {
     ERRP_GUARD();
-    VFIOPreregRange range = vfio_prereg_range(section);
-    VFIOPreregRange *known = g_hash_table_lookup(prereg->ranges, &range);
+    VFIOPreregRange *known = g_hash_table_lookup(prereg->ranges, range);
     int ret;
 
     if (known) {
-        known->sections++;
-        return true;
+        return known;
     }
-    if (!vfio_prereg_whole_pages(&range)) {
-        error_setg(errp, "RAM \"%s\" at guest address 0x%" HWADDR_PRIx ", %"
-                   PRIu64 " bytes at 0x%" PRIxPTR ", does not fill whole host"
-                   " pages of %zu bytes",
-                   memory_region_name(section->mr),
-                   section->offset_within_address_space, range.size,
-                   range.vaddr, (size_t)qemu_real_host_page_size());
+    if (!vfio_prereg_whole_pages(range)) {
+        error_setg(errp, "RAM \"%s\" of %" PRIu64 " bytes at host address"
+                   " 0x%" PRIxPTR " does not fill whole host pages of %zu"
+                   " bytes, which devices of the host need", name,
+                   range->size, range->vaddr,
+                   (size_t)qemu_real_host_page_size());
         error_append_hint(errp, "Make its size a multiple of the host's page"
                           " size, or use a host with smaller pages.\n");
-        return false;
+        return NULL;
     }
 
-    ret = vfio_prereg_register(prereg, &range);
+    ret = vfio_prereg_register(prereg, range);
     if (ret) {
-        error_setg_errno(errp, -ret, "host refuses to register RAM \"%s\" at"
-                         " guest address 0x%" HWADDR_PRIx ", %" PRIu64
-                         " bytes, for DMA", memory_region_name(section->mr),
-                         section->offset_within_address_space, range.size);
+        error_setg_errno(errp, -ret, "host refuses to register RAM \"%s\" of"
+                         " %" PRIu64 " bytes for DMA", name, range->size);
         if (ret == -ENOMEM) {
-            vfio_memlock_hint(errp, prereg->bytes + range.size);
+            vfio_memlock_hint(errp, prereg->bytes + range->size);
         }
-        return false;
+        return NULL;
     }
-    range.sections = 1;
-    g_hash_table_add(prereg->ranges, g_memdup2(&range, sizeof(range)));
-    prereg->bytes += range.size;
-    return true;
+    known = g_new(VFIOPreregRange, 1);
+    *known = *range;
+    known->sections = 0;
+    g_hash_table_add(prereg->ranges, known);
+    prereg->bytes += range->size;
+    return known;
+}
+
+static bool vfio_prereg_add_section(VFIOPrereg *prereg,
+                                    const MemoryRegionSection *section,
+                                    Error **errp)
+{
+    VFIOPreregRange range = vfio_prereg_range(section);
+    VFIOPreregRange *known = vfio_prereg_add(prereg, &range,
+                                             memory_region_name(section->mr),
+                                             errp);
+
+    if (known) {
+        known->sections++;
+    }
+    return known;
 }
 
 static void vfio_prereg_region_add(MemoryListener *listener,
@@ -183,7 +205,7 @@ static void vfio_prereg_region_add(MemoryListener *listener,
             start + int128_get64(int128_sub(section->size, int128_one())));
         return;
     }
-    if (prereg->error || vfio_prereg_add(prereg, section, &err)) {
+    if (prereg->error || vfio_prereg_add_section(prereg, section, &err)) {
         return;
     }
     if (!prereg->started) {
@@ -220,6 +242,49 @@ static void vfio_prereg_region_del(MemoryListener *listener,
     g_hash_table_remove(prereg->ranges, &range);
 }
 
+bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp)
+{
+    MemoryRegionSection section = {
+        .size = int128_make64(memory_region_size(mr)),
+        .readonly = mr->readonly,
+    };
+    VFIOPreregRange range;
+
+    for (; mr->alias; mr = mr->alias) {
+        section.offset_within_region += mr->alias_offset;
+    }
+    section.mr = mr;
+    if (vfio_prereg_skips(&section)) {
+        return true;
+    }
+    qemu_bh_schedule(prereg->settle);
+    range = vfio_prereg_range(&section);
+    return vfio_prereg_add(prereg, &range, memory_region_name(mr), errp);
+}
+
+static gboolean vfio_prereg_drop_unseen(gpointer key, gpointer value,
+                                        gpointer opaque)
+{
+    const VFIOPreregRange *range = value;
+    VFIOPrereg *prereg = opaque;
+
+    if (range->sections) {
+        return false;
+    }
+    vfio_prereg_unregister(prereg, range);
+    prereg->bytes -= range->size;
+    return true;
+}
+
+/* Whatever was expected has come by now, or does not come */
+static void vfio_prereg_settle(void *opaque)
+{
+    VFIOPrereg *prereg = opaque;
+
+    g_hash_table_foreach_remove(prereg->ranges, vfio_prereg_drop_unseen,
+                                prereg);
+}
+
 bool vfio_prereg_start(VFIOPrereg *prereg, AddressSpace *as,
                        const VFIOPreregOps *ops, void *opaque, Error **errp)
 {
@@ -233,6 +298,7 @@ bool vfio_prereg_start(VFIOPrereg *prereg, AddressSpace *as,
         .opaque = opaque,
         .ranges = g_hash_table_new_full(vfio_prereg_hash, vfio_prereg_equal,
                                         g_free, NULL),
+        .settle = qemu_bh_new(vfio_prereg_settle, prereg),
     };
     memory_listener_register(&prereg->listener, as);
 
@@ -251,6 +317,8 @@ void vfio_prereg_stop(VFIOPrereg *prereg)
         return;
     }
     memory_listener_unregister(&prereg->listener);
+    vfio_prereg_settle(prereg);
+    qemu_bh_delete(g_steal_pointer(&prereg->settle));
     g_hash_table_unref(g_steal_pointer(&prereg->ranges));
     prereg->bytes = 0;
     prereg->started = false;

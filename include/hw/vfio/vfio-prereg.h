@@ -50,6 +50,7 @@ typedef struct VFIOPrereg {
     void *opaque;               /* set once, by start */
     GHashTable *ranges;         /* what is registered; NULL when stopped */
     uint64_t bytes;             /* sum of @ranges */
+    QEMUBH *settle;             /* drops what was expected in vain */
     Error *error;               /* the first failure of start */
     bool started;               /* start has succeeded */
     bool reported;              /* a later failure was reported */
@@ -68,11 +69,22 @@ typedef struct VFIOPrereg {
  * fill whole host pages.
  *
  * Returns false, with nothing registered, if any RAM cannot be registered.
- * RAM that is plugged in later and cannot be is reported once and stays
+ * RAM that appears later unexpectedly and cannot be is reported once and stays
  * unregistered: the host then refuses to map it.
  */
 bool vfio_prereg_start(VFIOPrereg *prereg, AddressSpace *as,
                        const VFIOPreregOps *ops, void *opaque, Error **errp);
+
+/**
+ * vfio_prereg_expect: register RAM that is about to become visible
+ * @prereg: started
+ * @mr: all of it will be seen in the address space as one section
+ * @errp: set to the reason why it cannot be registered
+ *
+ * If no section shows it when the main loop runs next, it is unregistered
+ * again.  Returns false with nothing changed.
+ */
+bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp);
 
 /**
  * vfio_prereg_stop: unregister everything and stop following
