@@ -22,14 +22,16 @@
  *     of every group.
  *   - A host window starts where its guest window starts, and its pages are
  *     not larger than the pages of the guest window.
+ *   - The host chooses where a window starts: the lowest of its places that
+ *     is not taken.  What its places are is found out once, by trying.
  *   - KVM never handles hypercalls for a window in a v1 container: it would
  *     map pages that this container has not pinned.
  *
  * What can fail
- *   Setting up, adding a window, a group that joins, mapping: each undoes its
- *   own steps.  Tearing down cannot; what the host refuses then is reported
- *   once.  An ioctl has succeeded only if it returned 0, for the driver lets
- *   positive values escape that mean failure.
+ *   Setting up, adding a window, a group that joins, RAM that is plugged in,
+ *   mapping: each undoes its own steps.  Tearing down cannot; what the host
+ *   refuses then is reported once.  An ioctl has succeeded only if it returned
+ *   0, for the driver lets positive values escape that mean failure.
  *
  * Everything here runs under the BQL.
  *
@@ -55,6 +57,12 @@
 
 /* Pages of a v1 container's only window */
 #define VFIO_SPAPR_V1_PAGE_SHIFT 12
+
+/* Places that a host has for windows */
+#define VFIO_SPAPR_PLACES 2
+
+/* Linux makes no window on bare metal whose bus addresses need more bits */
+#define VFIO_SPAPR_MAX_SHIFT 54
 
 /* One level of a TCE table should not need more than 2^6 host pages in a row */
 #define VFIO_SPAPR_LEVEL_PAGES_SHIFT 6
@@ -82,6 +90,9 @@ struct VFIOSpaprContainer {
     VFIOContainer container;
     const VFIOSpaprFlavour *flavour;            /* set once, by setup */
     struct vfio_iommu_spapr_tce_info info;      /* set once, by setup */
+    uint64_t places[VFIO_SPAPR_PLACES];         /* set once, by setup (v2) */
+    unsigned places_known;                      /* set once, by setup (v2) */
+    uint64_t maps_refused;      /* runs, for the trace */
     SpaprDmaMapper mapper;
     VFIOPrereg prereg;
     QLIST_HEAD(, VFIOHostWindow) windows;
@@ -245,6 +256,20 @@ static uint32_t vfio_spapr_map_flags(IOMMUAccessFlags perm)
            (perm & IOMMU_WO ? VFIO_DMA_MAP_FLAG_WRITE : 0);
 }
 
+/* A guest can repeat what fails: once for the log, always for the trace */
+static void vfio_spapr_map_refused(VFIOSpaprContainer *sc,
+                                   const SpaprDmaRun *run, int ret)
+{
+    sc->maps_refused++;
+    trace_vfio_spapr_map_refused(sc->container.fd, run->iova, run->gpa,
+                                 run->size, ret, sc->maps_refused);
+    warn_report_once("vfio: guest memory 0x%" PRIx64 "+0x%" PRIx64 " is not"
+                     " mapped for DMA at 0x%" PRIx64 ", the guest is told so:"
+                     " %s; later failures are only traced"
+                     " (vfio_spapr_map_refused)", run->gpa, run->size,
+                     run->iova, strerror(-ret));
+}
+
 static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                           const SpaprDmaRun *run)
 {
@@ -276,6 +301,7 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     }
     if (ret) {
         vfio_spapr_unmap_range(sc, run->iova, run->size);
+        vfio_spapr_map_refused(sc, run, ret);
     }
     return ret;
 }
@@ -337,33 +363,46 @@ static bool vfio_spapr_tell_kvm_groups(VFIOSpaprContainer *sc,
  * v2: windows of the host
  */
 
+/* What pages guest RAM has; its smallest counts */
+static uint64_t vfio_spapr_ram_page(void)
+{
+    long backend = qemu_minrampagesize();
+
+    return backend == LONG_MAX ? qemu_real_host_page_size() : backend;
+}
+
 /*
- * The largest page that host, guest window and guest RAM can all live with.
- * RAM counts since a host page must lie in one page of its backing.  RAM with
- * smaller pages may be plugged in later; it cannot be mapped then, which the
- * guest is told when it tries.
+ * The largest page that host, guest window and guest RAM can all live with,
+ * or -1.  RAM counts since a host page must lie in one page of its backing.
  */
+static int vfio_spapr_page_shift(const VFIOSpaprContainer *sc,
+                                 uint32_t guest_shift)
+{
+    uint64_t most = MIN(1ULL << guest_shift, vfio_spapr_ram_page());
+    uint64_t usable = sc->info.ddw.pgsizes & (most | (most - 1));
+
+    return usable ? 63 - clz64(usable) : -1;
+}
+
 static bool vfio_spapr_choose_page(const VFIOSpaprContainer *sc,
                                    const SpaprDmaWindow *window,
                                    uint32_t *page_shift, Error **errp)
 {
     ERRP_GUARD();
-    long backend = qemu_minrampagesize();
-    uint64_t ram = backend == LONG_MAX ? qemu_real_host_page_size() : backend;
-    uint64_t guest = 1ULL << window->geometry.page_shift;
-    uint64_t most = MIN(guest, ram);
-    uint64_t usable = sc->info.ddw.pgsizes & (most | (most - 1));
+    uint32_t guest_shift = window->geometry.page_shift;
+    int shift = vfio_spapr_page_shift(sc, guest_shift);
 
-    if (!usable) {
+    if (shift < 0) {
         error_setg(errp, "host has no DMA page size that fits: it offers the"
-                   " mask 0x%" PRIx64 ", the guest wants pages of 0x%" PRIx64
-                   " bytes, RAM has pages of 0x%" PRIx64 " bytes",
-                   (uint64_t)sc->info.ddw.pgsizes, guest, ram);
+                   " mask 0x%" PRIx64 ", the guest wants pages of 2^%u bytes,"
+                   " RAM has pages of 0x%" PRIx64 " bytes",
+                   (uint64_t)sc->info.ddw.pgsizes, guest_shift,
+                   vfio_spapr_ram_page());
         error_append_hint(errp, "Restrict what the guest may use with the"
                           " property pgsz of the PCI host bridge.\n");
         return false;
     }
-    *page_shift = 63 - clz64(usable);
+    *page_shift = shift;
     return true;
 }
 
@@ -382,6 +421,31 @@ static uint32_t vfio_spapr_levels(const VFIOSpaprContainer *sc,
     uint32_t levels = DIV_ROUND_UP(entries_shift, block_shift);
 
     return MIN(MAX(levels, 1), vfio_spapr_max_levels(sc));
+}
+
+/*
+ * The largest window with such pages.  Linux on bare metal refuses a table
+ * whose levels, of whole host pages each, could take more than a bus address
+ * has.  Hosts with one level keep their limit to themselves until asked for
+ * a window.
+ */
+static uint64_t vfio_spapr_max_size(const VFIOSpaprContainer *sc,
+                                    uint32_t page_shift)
+{
+    uint32_t host_page = ctz64(qemu_real_host_page_size() / sizeof(uint64_t));
+    uint32_t shift = VFIO_SPAPR_MAX_SHIFT;
+
+    for (; shift > page_shift; shift--) {
+        uint32_t entries_shift = shift - page_shift;
+        uint32_t levels = vfio_spapr_levels(sc, entries_shift);
+        uint32_t level_shift = MAX(DIV_ROUND_UP(entries_shift, levels),
+                                   host_page);
+
+        if (level_shift * levels + page_shift <= VFIO_SPAPR_MAX_SHIFT) {
+            break;
+        }
+    }
+    return 1ULL << shift;
 }
 
 static int vfio_spapr_remove(VFIOSpaprContainer *sc, uint64_t start)
@@ -452,6 +516,64 @@ static void vfio_spapr_create_error(const VFIOSpaprContainer *sc,
     }
 }
 
+/* Make the smallest host window, and tell where the host has put it */
+static bool vfio_spapr_create_small(VFIOSpaprContainer *sc, uint64_t *start)
+{
+    uint32_t page_shift = ctz64(sc->info.ddw.pgsizes);
+    struct vfio_iommu_spapr_tce_create create = {
+        .argsz = sizeof(create),
+        .page_shift = page_shift,
+        .window_size = (qemu_real_host_page_size() / sizeof(uint64_t)) <<
+                       page_shift,
+        .levels = 1,
+    };
+    int ret = vfio_spapr_ioctl(sc, VFIO_IOMMU_SPAPR_TCE_CREATE, &create);
+
+    trace_vfio_spapr_probe_window(create.window_size, create.start_addr, ret);
+    *start = create.start_addr;
+    return !ret;
+}
+
+/*
+ * Find the places that the host has for windows, while it has none.  A host
+ * that cannot be asked this way has unknown ones.
+ */
+static void vfio_spapr_probe_places(VFIOSpaprContainer *sc)
+{
+    unsigned most = MIN(sc->info.ddw.max_dynamic_windows_supported,
+                        VFIO_SPAPR_PLACES);
+    unsigned n = 0;
+
+    while (n < most && vfio_spapr_create_small(sc, &sc->places[n])) {
+        n++;
+    }
+    sc->places_known = n;
+    while (n--) {
+        vfio_spapr_remove_nofail(sc, sc->places[n]);
+    }
+}
+
+/*
+ * The host takes its lowest place that is not taken.  If the guest wants the
+ * other one, have a small window in the lowest meanwhile.
+ */
+static bool vfio_spapr_needs_placeholder(const VFIOSpaprContainer *sc,
+                                         const SpaprDmaWindow *window)
+{
+    const VFIOHostWindow *hw;
+
+    if (sc->places_known < 2 ||
+        window->geometry.bus_offset != sc->places[1]) {
+        return false;
+    }
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (hw->start == sc->places[0]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Make a host window that starts where the guest window does, or none */
 static bool vfio_spapr_create(VFIOSpaprContainer *sc,
                               const SpaprDmaWindow *window,
@@ -497,10 +619,20 @@ static bool vfio_spapr_v2_window_add(SpaprDmaMapper *mapper,
                                      SpaprDmaWindow *window, Error **errp)
 {
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    uint64_t placeholder;
     uint32_t page_shift;
+    bool held, made;
 
-    if (!vfio_spapr_choose_page(sc, window, &page_shift, errp) ||
-        !vfio_spapr_create(sc, window, page_shift, errp)) {
+    if (!vfio_spapr_choose_page(sc, window, &page_shift, errp)) {
+        return false;
+    }
+    held = vfio_spapr_needs_placeholder(sc, window) &&
+           vfio_spapr_create_small(sc, &placeholder);
+    made = vfio_spapr_create(sc, window, page_shift, errp);
+    if (held) {
+        vfio_spapr_remove_nofail(sc, placeholder);
+    }
+    if (!made) {
         return false;
     }
     if (!vfio_spapr_tell_kvm_groups(sc, window, errp)) {
@@ -524,12 +656,85 @@ static void vfio_spapr_v2_window_del(SpaprDmaMapper *mapper,
     }
 }
 
+static void vfio_spapr_v2_limits(SpaprDmaMapper *mapper,
+                                 SpaprDmaLimits *limits)
+{
+    const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    uint64_t asked = limits->page_sizes;
+    unsigned left = sc->info.ddw.max_dynamic_windows_supported;
+    const VFIOHostWindow *hw;
+
+    for (; asked; asked &= asked - 1) {
+        uint32_t guest_shift = ctz64(asked);
+        int page_shift = vfio_spapr_page_shift(sc, guest_shift);
+
+        if (page_shift < 0) {
+            limits->page_sizes &= ~(1ULL << guest_shift);
+        } else {
+            limits->max_size = MIN(limits->max_size,
+                                   vfio_spapr_max_size(sc, page_shift));
+        }
+    }
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        left -= !!left;
+    }
+    limits->windows = MIN(limits->windows, left);
+}
+
+static bool vfio_spapr_v2_can_start(SpaprDmaMapper *mapper,
+                                    uint64_t bus_offset)
+{
+    const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+
+    for (unsigned i = 0; i < sc->places_known; i++) {
+        if (bus_offset == sc->places[i]) {
+            return true;
+        }
+    }
+    return bus_offset == sc->info.dma32_window_start;
+}
+
+/* Guests may map any RAM in any window: its pages must not be smaller */
+static bool vfio_spapr_pages_fit(const VFIOSpaprContainer *sc,
+                                 MemoryRegion *mr, Error **errp)
+{
+    ERRP_GUARD();
+    ram_addr_t offset;
+    RAMBlock *block = qemu_ram_block_from_host(memory_region_get_ram_ptr(mr),
+                                               false, &offset);
+    uint64_t page = block ? qemu_ram_pagesize(block) : 0;
+    const VFIOHostWindow *hw;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (page < 1ULL << hw->page_shift) {
+            error_setg(errp, "RAM \"%s\" has pages of 0x%" PRIx64 " bytes, but"
+                       " the host's DMA window at 0x%" PRIx64 " takes only"
+                       " pages of 2^%u bytes", memory_region_name(mr), page,
+                       hw->start, hw->page_shift);
+            error_append_hint(errp, "Back it by pages as large as those of the"
+                              " RAM that the machine started with.\n");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool vfio_spapr_v2_expect_ram(SpaprDmaMapper *mapper, MemoryRegion *mr,
+                                     Error **errp)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+
+    return vfio_spapr_pages_fit(sc, mr, errp) &&
+           vfio_prereg_expect(&sc->prereg, mr, errp);
+}
+
 static bool vfio_spapr_v2_open(VFIOSpaprContainer *sc, Error **errp)
 {
     ERRP_GUARD();
     int ret;
 
-    if (!(sc->info.flags & VFIO_IOMMU_SPAPR_INFO_DDW)) {
+    if (!(sc->info.flags & VFIO_IOMMU_SPAPR_INFO_DDW) ||
+        !sc->info.ddw.pgsizes) {
         error_setg(errp, "host offers VFIO_SPAPR_TCE_v2_IOMMU but no dynamic"
                    " DMA windows");
         error_append_hint(errp, "Use the property x-spapr-v1 of the"
@@ -543,6 +748,7 @@ static bool vfio_spapr_v2_open(VFIOSpaprContainer *sc, Error **errp)
                          " window at 0x%x", sc->info.dma32_window_start);
         return false;
     }
+    vfio_spapr_probe_places(sc);
     return true;
 }
 
@@ -600,6 +806,27 @@ static void vfio_spapr_v1_window_del(SpaprDmaMapper *mapper,
     }
 }
 
+/* The only window can be the guest's default one, or follow it */
+static void vfio_spapr_v1_limits(SpaprDmaMapper *mapper,
+                                 SpaprDmaLimits *limits)
+{
+    const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+
+    limits->page_sizes &= -(1ULL << VFIO_SPAPR_V1_PAGE_SHIFT);
+    limits->max_size = MIN(limits->max_size, sc->info.dma32_window_size);
+    limits->windows = MIN(limits->windows, QLIST_EMPTY(&sc->windows));
+}
+
+static bool vfio_spapr_v1_can_start(SpaprDmaMapper *mapper,
+                                    uint64_t bus_offset)
+{
+    const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    uint64_t start = sc->info.dma32_window_start;
+
+    return bus_offset >= start &&
+           bus_offset - start < sc->info.dma32_window_size;
+}
+
 static bool vfio_spapr_v1_open(VFIOSpaprContainer *sc, Error **errp)
 {
     ERRP_GUARD();
@@ -636,6 +863,8 @@ static const VFIOSpaprFlavour vfio_spapr_v1 = {
         .window_del = vfio_spapr_v1_window_del,
         .map = vfio_spapr_map,
         .unmap = vfio_spapr_unmap,
+        .limits = vfio_spapr_v1_limits,
+        .can_start = vfio_spapr_v1_can_start,
     },
     .prereg = false,
     .sees_all = true,
@@ -649,6 +878,9 @@ static const VFIOSpaprFlavour vfio_spapr_v2 = {
         .window_del = vfio_spapr_v2_window_del,
         .map = vfio_spapr_map,
         .unmap = vfio_spapr_unmap,
+        .limits = vfio_spapr_v2_limits,
+        .can_start = vfio_spapr_v2_can_start,
+        .expect_ram = vfio_spapr_v2_expect_ram,
     },
     .prereg = true,
     .sees_all = false,
