@@ -41,6 +41,7 @@
 #include "system/dma.h"
 #include "system/kvm.h"
 #include "kvm_ppc.h"
+#include "hw/boards.h"
 #include "hw/ppc/spapr.h"
 #include "hw/ppc/spapr_dma_window.h"
 #include "hw/ppc/spapr_vio.h"
@@ -80,6 +81,9 @@ static GHashTable *windows_by_liobn(void)
     }
     return windows;
 }
+
+/* What was looked for last, since a guest keeps to one window for a while */
+static SpaprDmaWindow *recent_window;
 
 static QLIST_HEAD(, SpaprDmaMapper) mappers = QLIST_HEAD_INITIALIZER(mappers);
 
@@ -358,8 +362,7 @@ static void notify_map(SpaprDmaWindow *window, uint64_t index,
     uint64_t pos = 0;
     SpaprTceRun run;
 
-    while (window->notified &&
-           spapr_tce_run_next(tces, count, window->geometry.page_shift, &pos,
+    while (spapr_tce_run_next(tces, count, window->geometry.page_shift, &pos,
                               &run)) {
         if (run.perm) {
             notify_range(window, window_bytes(window, index + run.index),
@@ -393,11 +396,33 @@ bool spapr_dma_ram_valid(uint64_t gpa, uint64_t size)
     return true;
 }
 
+/*
+ * Do all of these words that have permission name the RAM which the machine
+ * starts with?  It lies at 0 without holes, and most TCEs point into it.
+ */
+static bool tces_in_boot_ram(const SpaprDmaWindow *window,
+                             const uint64_t *tces, uint64_t count)
+{
+    unsigned page_shift = window->geometry.page_shift;
+    uint64_t pages = current_machine->ram_size >> page_shift;
+
+    for (uint64_t i = 0; i < count; i++) {
+        if (spapr_tce_perm(tces[i]) && tces[i] >> page_shift >= pages) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool spapr_dma_window_tces_valid(const SpaprDmaWindow *window,
                                  const uint64_t *tces, uint64_t count)
 {
     uint64_t pos = 0;
     SpaprTceRun run;
+
+    if (tces_in_boot_ram(window, tces, count)) {
+        return true;
+    }
 
     while (spapr_tce_run_next(tces, count, window->geometry.page_shift, &pos,
                               &run)) {
@@ -458,8 +483,11 @@ int spapr_dma_window_put(SpaprDmaWindow *window, uint64_t index,
         return ret;
     }
 
-    if (window->notified &&
-        window_mapped_extent(window, &old_index, &old_count)) {
+    if (!window->notified) {
+        spapr_tce_table_put(window->tces->table, index, tces, count);
+        return 0;
+    }
+    if (window_mapped_extent(window, &old_index, &old_count)) {
         notify_unmap(window, old_index, old_count);
     }
     spapr_tce_table_put(window->tces->table, index, tces, count);
@@ -650,10 +678,15 @@ static bool window_attach_all(SpaprDmaWindow *window, Error **errp)
 
 SpaprDmaWindow *spapr_dma_window_find(uint64_t liobn)
 {
+    if (recent_window && recent_window->liobn == liobn) {
+        return recent_window;
+    }
     if (liobn > UINT32_MAX) {
         return NULL;
     }
-    return g_hash_table_lookup(windows_by_liobn(), GUINT_TO_POINTER(liobn));
+    recent_window = g_hash_table_lookup(windows_by_liobn(),
+                                        GUINT_TO_POINTER(liobn));
+    return recent_window;
 }
 
 static bool geometry_check(const SpaprDmaWindow *window,
@@ -1075,6 +1108,7 @@ static void window_unrealize(DeviceState *dev)
     vmstate_unregister(VMSTATE_IF(dev), &vmstate_window, window);
     spapr_dma_window_disable(window);
     g_hash_table_remove(windows_by_liobn(), GUINT_TO_POINTER(window->liobn));
+    recent_window = NULL;
     g_ptr_array_unref(window->mappers);
 }
 

@@ -277,7 +277,16 @@ uint64_t spapr_tce_table_get(const SpaprTceTable *table, uint64_t index)
 
 void spapr_tce_table_set(SpaprTceTable *table, uint64_t index, uint64_t tce)
 {
-    spapr_tce_table_put(table, index, &tce, 1);
+    if (index >= table->entries) {
+        return;
+    }
+    if (table->flat) {
+        word_store(&table->flat[index], tce);
+    } else if (tce) {
+        leaf_store(table, need_leaf(table, index), index % FANOUT, tce);
+    } else {
+        spapr_tce_table_clear(table, index, 1);
+    }
 }
 
 void spapr_tce_table_put(SpaprTceTable *table, uint64_t index,
@@ -285,6 +294,10 @@ void spapr_tce_table_put(SpaprTceTable *table, uint64_t index,
 {
     uint64_t n;
 
+    if (count == 1) {
+        spapr_tce_table_set(table, index, *tces);
+        return;
+    }
     count = clip(table, index, count);
     for (; count; index += n, tces += n, count -= n) {
         n = clip_to_leaf(index, count);
