@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A pseries machine under the model, driven by qtest and QMP.
+
+The guest is ours: RTAS calls, hypercalls and memory accesses come from the
+test, and the DMA engine is programmed as its driver would.
+"""
+
+import json
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import tempfile
+
+BUID = 0x800000020000000
+MMIO_CPU, MMIO_BUS = 0x200080000000, 0x80000000
+SCRATCH = 0x10000           # guest memory for RTAS arguments and TCE lists
+TOP = pathlib.Path(__file__).resolve().parents[3]
+FIRMWARE = TOP / 'build/firmware/usr/share/qemu'
+
+H_GET_TCE, H_PUT_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT = 0x1c, 0x20, 0x138, \
+                                                        0x13c
+# of the engine, in words: tests/vfio-model/engine.h
+SOURCE, DOORBELL, RESULT = 1, 7, 8
+RESULTS = ['idle', 'ok', 'read fault', 'write fault', 'bad request',
+           'no master', 'memory', 'frozen']
+
+
+class Ended(Exception):
+    """QEMU is gone."""
+
+
+def _connect(listener, process):
+    listener.settimeout(0.2)
+    while process.poll() is None:
+        try:
+            connection, _ = listener.accept()
+            connection.settimeout(60)
+            return connection.makefile('rw')
+        except socket.timeout:
+            pass
+    raise Ended
+
+
+class Machine:
+    """One run; a context manager.
+
+    model, qemu: commands; topology: text; devices: -device options; options:
+    of vfio-model; more: of QEMU.
+    """
+
+    def __init__(self, model, qemu, topology, devices, options=(), more=()):
+        self.folder = tempfile.TemporaryDirectory(prefix='vfio-machine.')
+        self.path = pathlib.Path(self.folder.name)
+        (self.path / 'topology').write_text(topology)
+        sockets = [self._listen(name) for name in ('qtest', 'qmp')]
+        arguments = [
+            model, 'run', '--topology', self.path / 'topology', '--ledger',
+            self.path / 'ledger', '--control', self.path / 'control',
+            *options, '--', qemu, '-accel', 'qtest', '-M', 'pseries',
+            '-m', '256M,slots=4,maxmem=4G', '-display', 'none',
+            '-nodefaults', '-serial', 'null', '-L', FIRMWARE,
+            '-qtest-log', 'none', '-qtest', f'unix:{self.path}/qtest',
+            '-qmp', f'unix:{self.path}/qmp', *more]
+        for device in devices:
+            arguments += ['-device', device]
+        self.log = open(self.path / 'log', 'w+', encoding='utf-8')
+        self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
+        try:
+            self.qtest, self.qmp = (_connect(s, self.process)
+                                    for s in sockets)
+            self._read_qmp()
+            self.monitor('qmp_capabilities')
+        except (Ended, OSError):
+            self.process.wait(10)
+            self.qtest = self.qmp = None
+        for s in sockets:
+            s.close()
+
+    def _listen(self, name):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.path / name))
+        listener.listen(1)
+        return listener
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        self.folder.cleanup()
+
+    @property
+    def runs(self):
+        return self.qtest is not None and self.process.poll() is None
+
+    def output(self):
+        return (self.path / 'log').read_text(errors='replace')
+
+    def quit(self):
+        """End it; the exit status, negative for a signal, and the ledger."""
+        if self.runs:
+            try:
+                self.monitor('quit')
+            except Ended:
+                pass
+        status = self.process.wait(20)
+        ledger = self.path / 'ledger'
+        return status, (json.loads(ledger.read_text())
+                        if ledger.exists() else None)
+
+    # ---- the model ----
+
+    def control(self, command):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.path / 'control'))
+            connection.sendall(command.encode() + b'\n')
+            with connection.makefile() as answer:
+                return answer.read()
+
+    def ledger(self):
+        return json.loads(self.control('ledger'))
+
+    # ---- QMP ----
+
+    def _read_qmp(self):
+        line = self.qmp.readline()
+        if not line:
+            raise Ended
+        return json.loads(line)
+
+    def monitor(self, command, **arguments):
+        """The answer: {'return': ...} or {'error': ...}."""
+        self.qmp.write(json.dumps({'execute': command,
+                                   'arguments': arguments}))
+        self.qmp.flush()
+        while True:
+            answer = self._read_qmp()
+            if 'event' not in answer:
+                return answer
+
+    # ---- qtest ----
+
+    def _qtest(self, line):
+        try:
+            self.qtest.write(line + '\n')
+            self.qtest.flush()
+            while True:
+                answer = self.qtest.readline()
+                if not answer:
+                    raise Ended
+                if not answer.startswith('IRQ'):
+                    return answer.split()
+        except OSError as problem:
+            raise Ended from problem
+
+    def write(self, address, data):
+        self._qtest(f'write {address:#x} {len(data):#x} 0x{data.hex()}')
+
+    def read(self, address, size):
+        return bytes.fromhex(self._qtest(f'read {address:#x} {size:#x}')
+                             [1][2:])
+
+    def rtas(self, name, arguments, outputs):
+        """The words that the call gives back, the status signed."""
+        self.write(SCRATCH, struct.pack(f'>{len(arguments)}I', *arguments))
+        self._qtest(f'rtas {name} {len(arguments)} {SCRATCH:#x} {outputs} '
+                    f'{SCRATCH + 0x800:#x}')
+        words = struct.unpack(f'>i{outputs - 1}I',
+                              self.read(SCRATCH + 0x800, 4 * outputs))
+        return words
+
+    def hcall(self, opcode, *arguments):
+        """The return code, signed."""
+        words = ' '.join(f'{a:#x}' for a in arguments)
+        return int(self._qtest(f'hcall {opcode:#x} {words}')[1])
+
+    # ---- DMA windows ----
+
+    def create(self, page_shift, window_shift):
+        """Status, LIOBN and bus address of a new window."""
+        status, liobn, high, low = self.rtas(
+            'ibm,create-pe-dma-window',
+            [0, BUID >> 32, BUID & 0xffffffff, page_shift, window_shift], 4)
+        return status, liobn, high << 32 | low
+
+    def remove(self, liobn):
+        return self.rtas('ibm,remove-pe-dma-window', [liobn], 1)[0]
+
+    def reset_windows(self):
+        return self.rtas('ibm,reset-pe-dma-window',
+                         [0, BUID >> 32, BUID & 0xffffffff], 1)[0]
+
+    def put(self, liobn, ioba, tce):
+        return self.hcall(H_PUT_TCE, liobn, ioba, tce)
+
+    def put_list(self, liobn, ioba, tces):
+        self.write(SCRATCH + 0x1000, struct.pack(f'>{len(tces)}Q', *tces))
+        return self.hcall(H_PUT_TCE_INDIRECT, liobn, ioba, SCRATCH + 0x1000,
+                          len(tces))
+
+    def stuff(self, liobn, ioba, tce, count):
+        return self.hcall(H_STUFF_TCE, liobn, ioba, tce, count)
+
+    # ---- the engine of the device in slot @slot ----
+
+    def _config_write(self, slot, offset, size, value):
+        return self.rtas('ibm,write-pci-config',
+                         [slot << 11 | offset, BUID >> 32,
+                          BUID & 0xffffffff, size, value], 1)[0]
+
+    def start_device(self, slot):
+        self._config_write(slot, 0x10, 4, MMIO_BUS + slot * 0x100000)
+        self._config_write(slot, 4, 2, 6)
+
+    def dma(self, slot, source, destination, length):
+        """What came of a copy on the bus."""
+        base = MMIO_CPU + slot * 0x100000
+        low = 0xffffffff
+        words = [source & low, source >> 32, destination & low,
+                 destination >> 32, length, 0]
+        for number, word in enumerate(words):
+            self.write(base + 4 * (SOURCE + number), struct.pack('<I', word))
+        self.write(base + 4 * DOORBELL, struct.pack('<I', 1))
+        code, = struct.unpack('<I', self.read(base + 4 * RESULT, 4))
+        return RESULTS[code] if code < len(RESULTS) else f'{code:#x}'
