@@ -44,7 +44,8 @@ bench: setup
 	@scripts/build-target build/native.stamp native
 	@scripts/build-target build/stock.stamp stock
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
-	                              tests/vfio-model/libvfio-model.so
+		tests/vfio-model/libvfio-model.so \
+		tests/bench/liblarge-pages.so
 	@tests/bench/run
 
 bench-quick: setup

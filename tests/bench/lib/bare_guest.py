@@ -83,7 +83,8 @@ class Machine:
 
     binary: the qemu-system-ppc64
     memory: MiB of guest RAM, taken from the host only where touched
-    host: text of a topology for vfio-model, or None
+    host: text of a topology for vfio-model, or None; the pages of that host
+        are of 64 KiB
     devices: -device arguments
     wrapper: words before the command, such as valgrind's
     incoming: a migration URI to wait for
@@ -93,6 +94,7 @@ class Machine:
     def __init__(self, binary, memory=256, host=None, devices=(),
                  wrapper=(), incoming=None, more=(), limit=600):
         self.limit = limit
+        environment = dict(os.environ)
         self.folder = tempfile.TemporaryDirectory(prefix='bench.')
         folder = pathlib.Path(self.folder.name)
         self.control = folder / 'control'
@@ -117,11 +119,12 @@ class Machine:
             topology.write_text(host)
             command = [vfio_model(), 'run', '--topology', topology,
                        '--control', self.control, '--', *command]
+            environment['LD_PRELOAD'] = str(large_pages())
         self.log = open(folder / 'log', 'w+', encoding='utf-8')
         self.process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self.log,
-            start_new_session=True, preexec_fn=_die_with_parent)
+            env=environment, start_new_session=True, preexec_fn=_die_with_parent)
         try:
             self.console = Stream(self.process.stdout.fileno(), 'the guest')
             self._connect(qmp)
@@ -294,10 +297,19 @@ def guest_program():
     return program
 
 
+def _built(variable, name):
+    path = pathlib.Path(os.environ.get(variable) or
+                        BUILD / 'project/tests' / name)
+    if not path.exists():
+        raise Trouble(f'{path} is missing: run make bench')
+    return path
+
+
 def vfio_model():
     """Path of the command that models the host's VFIO drivers."""
-    path = pathlib.Path(os.environ.get('VFIO_MODEL') or
-                        BUILD / 'project/tests/vfio-model/vfio-model')
-    if not path.exists():
-        raise Trouble(f'{path} is missing: run make')
-    return path
+    return _built('VFIO_MODEL', 'vfio-model/vfio-model')
+
+
+def large_pages():
+    """Path of the library that makes the host's pages large."""
+    return _built('LARGE_PAGES', 'bench/liblarge-pages.so')
