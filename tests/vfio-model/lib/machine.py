@@ -31,6 +31,10 @@ class Ended(Exception):
     """QEMU is gone."""
 
 
+class NoVerb(Exception):
+    """This build has no qtest verb for hypercalls."""
+
+
 def _connect(listener, process):
     listener.settimeout(0.2)
     while process.poll() is None:
@@ -178,7 +182,10 @@ class Machine:
     def hcall(self, opcode, *arguments):
         """The return code, signed."""
         words = ' '.join(f'{a:#x}' for a in arguments)
-        return int(self._qtest(f'hcall {opcode:#x} {words}')[1])
+        answer = self._qtest(f'hcall {opcode:#x} {words}')
+        if answer[0] != 'OK':
+            raise NoVerb
+        return int(answer[1])
 
     # ---- DMA windows ----
 
