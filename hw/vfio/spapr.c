@@ -52,11 +52,15 @@
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/rcu.h"
+#include "qemu/units.h"
 #include "system/hostmem.h"
 #include "trace.h"
 
 /* Pages of a v1 container's only window */
 #define VFIO_SPAPR_V1_PAGE_SHIFT 12
+
+/* What it offers to guests: it is so small that larger pages would be few */
+#define VFIO_SPAPR_V1_PAGE_SIZES (64 * KiB | 4 * KiB)
 
 /* Places that a host has for windows */
 #define VFIO_SPAPR_PLACES 2
@@ -812,7 +816,7 @@ static void vfio_spapr_v1_limits(SpaprDmaMapper *mapper,
 {
     const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
 
-    limits->page_sizes &= -(1ULL << VFIO_SPAPR_V1_PAGE_SHIFT);
+    limits->page_sizes &= VFIO_SPAPR_V1_PAGE_SIZES;
     limits->max_size = MIN(limits->max_size, sc->info.dma32_window_size);
     limits->windows = MIN(limits->windows, QLIST_EMPTY(&sc->windows));
 }
@@ -987,6 +991,24 @@ static void vfio_spapr_del_section(VFIOContainerBase *bcontainer,
     }
 }
 
+/*
+ * A host whose groups cannot share a window says so when it puts one into all
+ * of them, which it has done to the new group if there is any.
+ */
+static bool vfio_spapr_can_share(VFIOSpaprContainer *sc)
+{
+    uint64_t start;
+
+    if (!QLIST_EMPTY(&sc->windows) || !sc->places_known) {
+        return true;
+    }
+    if (!vfio_spapr_create_small(sc, &start)) {
+        return false;
+    }
+    vfio_spapr_remove_nofail(sc, start);
+    return true;
+}
+
 /* The host has put its windows into the new group; KVM has to hear of that */
 static bool vfio_spapr_group_joined(VFIOContainerBase *bcontainer,
                                     VFIOGroup *group, Error **errp)
@@ -994,6 +1016,10 @@ static bool vfio_spapr_group_joined(VFIOContainerBase *bcontainer,
     VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
     VFIOHostWindow *hw;
 
+    if (!vfio_spapr_can_share(sc)) {
+        error_setg(errp, "host makes no DMA window for several groups");
+        return false;
+    }
     QLIST_FOREACH(hw, &sc->windows, next) {
         if (!vfio_spapr_tell_kvm(group, hw->window, errp)) {
             return false;
