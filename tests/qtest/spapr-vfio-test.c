@@ -1,0 +1,954 @@
+/*
+ * sPAPR DMA windows with devices of the host
+ *
+ * QEMU runs under a model of the host's VFIO driver, which makes the host's
+ * mistakes, fails calls on demand, and tells what windows it has and how many
+ * TCEs are mapped in them.  Its devices have a DMA engine that reaches guest
+ * RAM through those windows.  The variable VFIO_MODEL names the command that
+ * runs a program under the model; without it every test is skipped.
+ *
+ * Words: a host is written as the lines of a topology; what it has is written
+ * as "container[start+size/page_shift:mapped ...]", numbers in hexadecimal
+ * except for the shift.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "libqos/pci-spapr.h"
+#include "qapi/error.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "qobject/qlist.h"
+#include "qobject/qnum.h"
+#include "qobject/qstring.h"
+#include "spapr-dma-common.h"
+
+#define PAGE    4096
+#define H_NOT_ENOUGH_RESOURCES  (-44)
+#define LIMITED_ADDR            (1ULL << 32)
+
+/* Device 1 is in group 1 and so on, and has slot 1 of the PHB and so on */
+#define DEVICE(n)   "device 0001:0" #n ":00.0 group=" #n "\n"
+#define ONE         "group 1\n" DEVICE(1)
+#define TWO         ONE "group 2\n" DEVICE(2)
+#define POWERNV     "host flavour=powernv\n"
+
+#define VFIO(n)     "-device vfio-pci,id=vf" #n ",addr=" #n ".0," \
+                    "host=0001:0" #n ":00.0"
+#define VFIO1       VFIO(1) " "
+#define VFIO2       VFIO(2) " "
+#define VFIO2_V1    VFIO(2) ",x-spapr-v1=on "
+
+/* Where the first DIMM goes */
+#define DIMM            (1 * GiB)
+
+/* What the host has as long as there is the default window only */
+#define JUST_DEFAULT    "[0+40000000/12:0]"
+
+/* Registers of the DMA engine, in BAR 0 */
+enum {
+    ENGINE_SOURCE = 4,
+    ENGINE_DESTINATION = 12,
+    ENGINE_LENGTH = 20,
+    ENGINE_DIRECTION = 24,
+    ENGINE_DOORBELL = 28,
+    ENGINE_RESULT = 32,
+
+    RESULT_OK = 1,
+    RESULT_READ_FAULT = 2,
+};
+
+/* VFIO and PAPR: states of a PE */
+enum {
+    PE_NORMAL = 0,
+    PE_RESET = 1,
+    PE_STOPPED = 2,
+};
+
+typedef struct VfioTest {
+    SpaprDmaTest *t;
+    char *dir;                  /* where the files of the run are */
+    char *topology, *control, *log;
+} VfioTest;
+
+/*
+ * Start and stop
+ */
+
+static VfioTest *vfio_boot(const char *topology, const char *quirk,
+                           const char *options)
+{
+    VfioTest *v = g_new0(VfioTest, 1);
+    g_autofree char *qemu = NULL;
+
+    v->dir = g_dir_make_tmp("spapr-vfio-XXXXXX", NULL);
+    g_assert(v->dir);
+    v->topology = g_build_filename(v->dir, "topology", NULL);
+    v->control = g_build_filename(v->dir, "control", NULL);
+    v->log = g_build_filename(v->dir, "log", NULL);
+    g_assert(g_file_set_contents(v->topology, topology, -1, NULL));
+
+    qemu = g_strdup_printf("2>%s %s run --topology %s --control %s %s%s -- %s",
+                           v->log, getenv("VFIO_MODEL"), v->topology,
+                           v->control, quirk ? "--quirk " : "", quirk ?: "",
+                           getenv("QTEST_QEMU_BINARY"));
+    g_setenv("QTEST_QEMU_UNDER_MODEL", qemu, true);
+    v->t = spapr_dma_boot_env("QTEST_QEMU_UNDER_MODEL",
+                              "-m slots=4,maxmem=1G %s", options);
+    return v;
+}
+
+/* How many lines of the log have @text in them */
+static unsigned vfio_log_count(VfioTest *v, const char *text)
+{
+    g_autofree char *log = NULL;
+    g_auto(GStrv) lines = NULL;
+    unsigned count = 0;
+
+    g_assert(g_file_get_contents(v->log, &log, NULL, NULL));
+    lines = g_strsplit(log, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        count += !!strstr(*line, text);
+    }
+    return count;
+}
+
+/* The host must have nothing to complain about */
+static void vfio_quit(VfioTest *v)
+{
+    spapr_dma_quit(v->t);
+    g_assert_cmpuint(vfio_log_count(v, "violation"), ==, 0);
+    unlink(v->topology);
+    unlink(v->control);
+    unlink(v->log);
+    g_assert_cmpint(rmdir(v->dir), ==, 0);
+    g_free(v->topology);
+    g_free(v->control);
+    g_free(v->log);
+    g_free(v->dir);
+    g_free(v);
+}
+
+/*
+ * The host
+ */
+
+static char *vfio_ctl(VfioTest *v, const char *command, const char *rule)
+{
+    const char *argv[] = {
+        getenv("VFIO_MODEL"), "ctl", v->control, command, rule, NULL
+    };
+    char *out = NULL;
+    int status;
+
+    g_assert(g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL, &out,
+                          NULL, &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+    return out;
+}
+
+static void vfio_fault(VfioTest *v, const char *rule)
+{
+    g_autofree char *answer = vfio_ctl(v, "fault", rule);
+
+    g_assert_cmpstr(answer, ==, "ok\n");
+}
+
+static void vfio_no_fault(VfioTest *v)
+{
+    g_autofree char *answer = vfio_ctl(v, "clear", NULL);
+
+    g_assert_cmpstr(answer, ==, "ok\n");
+}
+
+static QDict *vfio_ledger(VfioTest *v)
+{
+    g_autofree char *json = vfio_ctl(v, "ledger", NULL);
+
+    return qobject_to(QDict, qobject_from_json(json, &error_abort));
+}
+
+static void append_container(GString *to, QDict *container)
+{
+    const QListEntry *entry;
+    const char *space = "";
+
+    g_string_append(to, "[");
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(container, "windows"), entry) {
+        QDict *window = qobject_to(QDict, qlist_entry_obj(entry));
+        uint64_t shift = qdict_get_int(window, "page_shift");
+
+        g_string_append_printf(to, "%s%" PRIx64 "+%" PRIx64 "/%u:%" PRIx64,
+                               space, qdict_get_int(window, "start"),
+                               qdict_get_int(window, "entries") << shift,
+                               (unsigned)shift,
+                               qdict_get_int(window, "mapped"));
+        space = " ";
+    }
+    g_string_append(to, "]");
+}
+
+/* All containers in one string, in order of their age */
+static void vfio_assert_host(VfioTest *v, const char *expected)
+{
+    QDict *ledger = vfio_ledger(v);
+    QDict *live = qdict_get_qdict(ledger, "live");
+    const QListEntry *entry;
+    g_autoptr(GString) found = g_string_new("");
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(live, "containers"), entry) {
+        g_autoptr(GString) one = g_string_new("");
+
+        append_container(one, qobject_to(QDict, qlist_entry_obj(entry)));
+        g_string_append(found, one->str);
+    }
+    g_assert_cmpstr(found->str, ==, expected);
+    qobject_unref(ledger);
+}
+
+/* How often a call was made, whatever came of it */
+static unsigned vfio_calls(VfioTest *v, const char *call)
+{
+    QDict *ledger = vfio_ledger(v);
+    QDict *results = qdict_get_qdict(qdict_get_qdict(ledger, "calls"), call);
+    const QDictEntry *entry;
+    unsigned count = 0;
+
+    for (entry = results ? qdict_first(results) : NULL; entry;
+         entry = qdict_next(results, entry)) {
+        count += qnum_get_int(qobject_to(QNum, qdict_entry_value(entry)));
+    }
+    qobject_unref(ledger);
+    return count;
+}
+
+static unsigned vfio_regions(VfioTest *v)
+{
+    QDict *ledger = vfio_ledger(v);
+    QDict *live = qdict_get_qdict(ledger, "live");
+    unsigned count = qlist_size(qdict_get_qlist(live, "regions"));
+
+    qobject_unref(ledger);
+    return count;
+}
+
+/*
+ * The machine
+ */
+
+/* device_add with arguments in JSON; returns the answer */
+static QDict *device_add(VfioTest *v, const char *json)
+{
+    return qtest_qmp(v->t->qts, "{'execute': 'device_add',"
+                     " 'arguments': %p }",
+                     qobject_from_json(json, &error_abort));
+}
+
+static void assert_plugged(VfioTest *v, const char *json)
+{
+    QDict *answer = device_add(v, json);
+
+    g_assert(qdict_haskey(answer, "return"));
+    qobject_unref(answer);
+}
+
+/* device_add fails, with @text in the reason */
+static void assert_not_plugged(VfioTest *v, const char *json,
+                               const char *text)
+{
+    QDict *answer = device_add(v, json);
+
+    g_assert(qdict_haskey(answer, "error"));
+    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(answer, "error"),
+                                          "desc"), text));
+    qobject_unref(answer);
+}
+
+static int32_t reset_limited(SpaprDmaTest *t)
+{
+    uint32_t args[] = { 0, t->buid >> 32, t->buid, 1 };
+    uint32_t ret[8];
+
+    return spapr_rtas(t, "ibm,reset-pe-dma-window", 4, args, 1, ret);
+}
+
+static int32_t set_indicator(SpaprDmaTest *t, uint32_t type, uint32_t index,
+                             uint32_t state)
+{
+    uint32_t args[] = { type, index, state };
+    uint32_t ret[8];
+
+    return spapr_rtas(t, "set-indicator", 3, args, 1, ret);
+}
+
+/* Unplug a device as a guest does that has stopped using it */
+static void unplug(SpaprDmaTest *t, const char *id, unsigned slot)
+{
+    const uint32_t drc = 0x40000000 | slot << 3;
+
+    qtest_qmp_assert_success(t->qts, "{'execute': 'device_del',"
+                             " 'arguments': { 'id': %s } }", id);
+    g_assert_cmpint(set_indicator(t, 9001, drc, 0), ==, RTAS_OK);
+    qtest_qmp_eventwait(t->qts, "DEVICE_DELETED");
+}
+
+static SpaprDdwWindow create(SpaprDmaTest *t, uint32_t page_shift,
+                             uint32_t window_shift, uint64_t addr)
+{
+    SpaprDdwWindow w = spapr_ddw_create(t, page_shift, window_shift);
+
+    g_assert_cmpint(w.status, ==, RTAS_OK);
+    g_assert_cmphex(w.addr, ==, addr);
+    return w;
+}
+
+static void put(SpaprDmaTest *t, uint32_t liobn, uint64_t ioba, uint64_t tce,
+                int64_t status)
+{
+    g_assert_cmpint(spapr_put_tce(t, liobn, ioba, tce), ==, status);
+}
+
+/*
+ * DMA of a device
+ */
+
+static void engine_write64(QPCIDevice *dev, QPCIBar bar, unsigned offset,
+                           uint64_t value)
+{
+    qpci_io_writel(dev, bar, offset, value);
+    qpci_io_writel(dev, bar, offset + 4, value >> 32);
+}
+
+/* Copy a page from one bus address to another; returns the engine's result */
+static uint32_t dma_copy(SpaprDmaTest *t, unsigned slot, uint64_t from,
+                         uint64_t to)
+{
+    QPCIBus *bus = qpci_new_spapr(t->qts, &t->alloc);
+    QPCIDevice *dev = qpci_device_find(bus, QPCI_DEVFN(slot, 0));
+    QPCIBar bar;
+    uint32_t result;
+
+    g_assert_nonnull(dev);
+    bar = qpci_iomap(dev, 0, NULL);
+    qpci_config_writew(dev, PCI_COMMAND,
+                       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    engine_write64(dev, bar, ENGINE_SOURCE, from);
+    engine_write64(dev, bar, ENGINE_DESTINATION, to);
+    qpci_io_writel(dev, bar, ENGINE_LENGTH, PAGE);
+    qpci_io_writel(dev, bar, ENGINE_DIRECTION, 0);
+    qpci_io_writel(dev, bar, ENGINE_DOORBELL, 1);
+    result = qpci_io_readl(dev, bar, ENGINE_RESULT);
+    /* All devices use the same addresses, one after the other */
+    qpci_config_writew(dev, PCI_COMMAND, 0);
+    g_free(dev);
+    qpci_free_spapr(bus);
+    return result;
+}
+
+/* A page of data arrives through two TCEs of a window */
+static void assert_dma(SpaprDmaTest *t, unsigned slot, uint64_t bus,
+                       uint64_t gpa)
+{
+    uint8_t data[PAGE], found[PAGE];
+
+    for (unsigned i = 0; i < PAGE; i++) {
+        data[i] = i * 7 + slot;
+    }
+    qtest_memwrite(t->qts, gpa, data, PAGE);
+    qtest_memset(t->qts, gpa + PAGE, 0, PAGE);
+    g_assert_cmpuint(dma_copy(t, slot, bus, bus + PAGE), ==, RESULT_OK);
+    qtest_memread(t->qts, gpa + PAGE, found, PAGE);
+    g_assert_cmpmem(data, PAGE, found, PAGE);
+}
+
+/*
+ * What is offered
+ */
+
+static void test_query(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+    g_assert_cmpint(q.status, ==, RTAS_OK);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, 1ULL << (54 - 24));
+    g_assert_cmphex(q.page_sizes, ==, 0x107);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 55).status, ==,
+                    RTAS_PARAM_ERROR);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+/* The host has fewer windows and pages than the PHB would allow */
+static void test_query_small_host(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv windows=1 pagesizes=64K\n"
+                            ONE, NULL, "-global spapr-pci-host-bridge.pgsz="
+                            "0x11000 ");
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.page_sizes, ==, 3);
+    assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                       " 'host': '0001:01:00.0'}", "no DMA page size");
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(q.windows, ==, 1);
+    vfio_quit(v);
+}
+
+static void test_query_one_window(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv windows=1\n" ONE, NULL,
+                            VFIO1);
+
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_available(v->t, 1);
+    create(v->t, 16, 28, 0);
+    vfio_assert_host(v, "[0+10000000/12:0]");
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+static void test_query_v1(void)
+{
+    VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, VFIO1);
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+    g_assert_cmpuint(q.windows, ==, 0);
+    g_assert_cmphex(q.page_sizes, ==, 3);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, (2 * GiB) >> 16);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 32).status, ==,
+                    RTAS_PARAM_ERROR);
+    create(v->t, 16, 31, 0);
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    spapr_assert_default(v->t);
+    vfio_quit(v);
+}
+
+static void test_limited_not_offered(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    g_assert_cmpint(reset_limited(v->t), ==, RTAS_PARAM_ERROR);
+    create(v->t, 16, 28, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
+    vfio_quit(v);
+}
+
+static void test_limited_offered(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv start64=4G\n" ONE, NULL,
+                            VFIO1);
+
+    g_assert_cmpint(reset_limited(v->t), ==, RTAS_OK);
+    create(v->t, 16, 28, LIMITED_ADDR);
+    vfio_assert_host(v, "[0+40000000/12:0 100000000+10000000/12:0]");
+    vfio_quit(v);
+}
+
+/* Four calls, and nothing of them is left */
+static void test_probe(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    g_assert_cmpuint(vfio_calls(v, "tce_create"), ==, 2 + 1);
+    g_assert_cmpuint(vfio_calls(v, "tce_remove"), ==, 1 + 2);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+/* A host that cannot be probed still works */
+static void test_probe_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+
+    vfio_fault(v, "ioctl=tce_create,errno=ENOSPC,once");
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0', 'addr': '1.0'}");
+    g_assert_cmpint(reset_limited(v->t), ==, RTAS_PARAM_ERROR);
+    create(v->t, 16, 28, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
+    vfio_quit(v);
+}
+
+/*
+ * Windows
+ */
+
+/* Mappings that were made before the device came are there for it */
+static void test_plug_replays(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    SpaprDdwWindow w = create(v->t, 12, 28, WINDOW_64);
+
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, w.liobn, w.addr + PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0', 'addr': '1.0'}");
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:2]");
+    assert_dma(v->t, 1, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
+/* The same without a default window, whose place the host would give away */
+static void test_plug_upper_place(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    SpaprDdwWindow w = create(v->t, 16, 28, WINDOW_64);
+
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0', 'addr': '1.0'}");
+    vfio_assert_host(v, "[800000000000000+10000000/12:10]");
+    assert_dma(v->t, 1, w.addr, 0x4000000);
+
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+/* A window that the host does not make leaves nothing behind */
+static void test_create_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1 VFIO2);
+    unsigned before = vfio_calls(v, "tce_create");
+
+    vfio_fault(v, "ioctl=tce_create,errno=EPERM");
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_HW_ERROR);
+    /* No other number of levels helps against that */
+    g_assert_cmpuint(vfio_calls(v, "tce_create"), ==, before + 1);
+    vfio_assert_host(v, JUST_DEFAULT);
+    spapr_assert_default(v->t);
+    spapr_assert_no_window(v->t, LIOBN_64);
+
+    vfio_no_fault(v);
+    create(v->t, 16, 28, WINDOW_64);
+    vfio_quit(v);
+}
+
+/* C9: tried again with more levels, but only as many as there are */
+static void test_create_levels(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    unsigned before = vfio_calls(v, "tce_create");
+
+    vfio_fault(v, "ioctl=tce_create,errno=ENOMEM");
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 26).status, ==,
+                    RTAS_HW_ERROR);
+    g_assert_cmpuint(vfio_calls(v, "tce_create"), ==, before + 5);
+    vfio_no_fault(v);
+
+    vfio_fault(v, "ioctl=tce_create,errno=ENOMEM,once");
+    create(v->t, 16, 26, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+4000000/12:0]");
+    vfio_quit(v);
+}
+
+/* C7, C8: more entries than 32 bits count */
+static void test_create_huge(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    create(v->t, 24, 48, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0"
+                     " 800000000000000+1000000000000/12:0]");
+    vfio_quit(v);
+}
+
+/* C11: the host puts windows elsewhere; the guest hears that, others live */
+static void test_create_elsewhere(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv start64=0x400000000000000\n"
+                            ONE, NULL, VFIO1);
+
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_HW_ERROR);
+    vfio_assert_host(v, JUST_DEFAULT);
+    spapr_assert_default(v->t);
+    vfio_quit(v);
+}
+
+/* A2, C12, C19: a device that cannot be plugged leaves nothing behind */
+static void test_plug_refused(void)
+{
+    static const char *const rules[] = {
+        "ioctl=set_iommu,errno=ENOMEM", "ioctl=get_info,errno=EINVAL",
+        "ioctl=register,errno=ENOMEM", "ioctl=register,return=3",
+        "ioctl=tce_create,errno=ENOMEM", "ioctl=tce_create,errno=EPERM",
+        "ioctl=map,errno=ENOMEM", "ioctl=map,return=1",
+    };
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+        vfio_fault(v, rules[i]);
+        assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                           " 'host': '0001:01:00.0', 'addr': '1.0'}", "");
+        vfio_no_fault(v);
+        vfio_assert_host(v, "");
+        g_assert_cmpuint(vfio_regions(v), ==, 0);
+    }
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0', 'addr': '1.0'}");
+    vfio_assert_host(v, "[0+40000000/12:1]");
+    vfio_quit(v);
+}
+
+/* C13: the host says nothing of windows, so version 2 is no use */
+static void test_short_info(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, "short-info", "");
+
+    assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                       " 'host': '0001:01:00.0'}", "dynamic DMA windows");
+    vfio_assert_host(v, "");
+    vfio_quit(v);
+}
+
+/*
+ * Mapping
+ */
+
+static void test_map_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    SpaprDdwWindow w = create(v->t, 16, 28, WINDOW_64);
+
+    vfio_fault(v, "ioctl=map,errno=ENOMEM");
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_NOT_ENOUGH_RESOURCES);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
+    spapr_assert_tce(v->t, w.liobn, w.addr, 0);
+    g_assert_cmpuint(dma_copy(v->t, 1, w.addr, w.addr + PAGE), ==,
+                     RESULT_READ_FAULT);
+    vfio_no_fault(v);
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
+/* A10: whatever a guest repeats is in the log once */
+static void test_map_flood(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    vfio_fault(v, "ioctl=map,errno=ENOMEM");
+    for (unsigned i = 0; i < 1000; i++) {
+        put(v->t, LIOBN_DEFAULT, i * PAGE, 0x4000000 | TCE_RW,
+            H_NOT_ENOUGH_RESOURCES);
+    }
+    g_assert_cmpuint(vfio_log_count(v, ""), <=, 2);
+    g_assert_cmpuint(vfio_log_count(v, "is not mapped for DMA"), ==, 1);
+    vfio_quit(v);
+}
+
+/* C20: what one host container refuses is not mapped in the other either */
+static void test_map_two_containers(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1 VFIO2_V1);
+
+    vfio_assert_host(v, JUST_DEFAULT "[]");
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_assert_host(v, "[0+40000000/12:2][0+80000000/12:2]");
+    assert_dma(v->t, 1, 0, 0x4000000);
+    assert_dma(v->t, 2, 0, 0x4000000);
+
+    for (unsigned i = 1; i <= 2; i++) {
+        g_autofree char *rule = g_strdup_printf("ioctl=map,container=%u,"
+                                                "errno=ENOMEM,once", i);
+
+        vfio_fault(v, rule);
+        put(v->t, LIOBN_DEFAULT, 2 * PAGE, 0x4002000 | TCE_RW,
+            H_NOT_ENOUGH_RESOURCES);
+        vfio_no_fault(v);
+        vfio_assert_host(v, "[0+40000000/12:2][0+80000000/12:2]");
+        spapr_assert_tce(v->t, LIOBN_DEFAULT, 2 * PAGE, 0);
+    }
+    vfio_quit(v);
+}
+
+/*
+ * Groups
+ */
+
+/* C17: hosts from Linux 6.12 on clear all windows if one group leaves */
+static void test_group_leaves(const void *quirk)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, quirk, VFIO1 VFIO2);
+    SpaprDdwWindow w = create(v->t, 12, 28, WINDOW_64);
+
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, w.liobn, w.addr + PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RO, H_SUCCESS);
+    assert_dma(v->t, 2, w.addr, 0x4000000);
+
+    unplug(v->t, "vf1", 1);
+    vfio_assert_host(v, "[0+40000000/12:1 800000000000000+10000000/12:2]");
+    assert_dma(v->t, 2, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
+/* A host where a table serves one group only */
+static void test_group_own_table(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, "own-table", VFIO1);
+
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf2',"
+                   " 'host': '0001:02:00.0', 'addr': '2.0'}");
+    vfio_assert_host(v, "[0+40000000/12:2][0+40000000/12:2]");
+    assert_dma(v->t, 1, 0, 0x4000000);
+    assert_dma(v->t, 2, 0, 0x4000000);
+    vfio_quit(v);
+}
+
+/* The same, known before there is any window: the host is a partition */
+static void test_group_own_table_early(void)
+{
+    VfioTest *v = vfio_boot("host flavour=lpar\n" TWO, NULL, VFIO1 VFIO2);
+
+    vfio_assert_host(v, JUST_DEFAULT JUST_DEFAULT);
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, 0, 0x4000000);
+    assert_dma(v->t, 2, 0, 0x4000000);
+    vfio_quit(v);
+}
+
+/*
+ * RAM
+ */
+
+static void backend_add(VfioTest *v, const char *id)
+{
+    qtest_qmp_assert_success(v->t->qts, "{'execute': 'object-add',"
+                             " 'arguments': { 'qom-type': "
+                             "'memory-backend-ram', 'id': %s,"
+                             " 'size': 268435456 } }", id);
+}
+
+static void backend_del(VfioTest *v, const char *id)
+{
+    qtest_qmp_assert_success(v->t->qts, "{'execute': 'object-del',"
+                             " 'arguments': { 'id': %s } }", id);
+}
+
+/* C3: the host does not take the RAM, so the guest does not get it */
+static void test_dimm_refused(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv memlock=300M\n" ONE, NULL,
+                            VFIO1);
+
+    backend_add(v, "m1");
+    assert_not_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1',"
+                       " 'memdev': 'm1'}", "refuses to register RAM");
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    put(v->t, LIOBN_DEFAULT, 0, DIMM | TCE_RW, H_PARAMETER);
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    backend_del(v, "m1");
+    vfio_quit(v);
+}
+
+/* The second host container does not take it, so the first gives it back */
+static void test_dimm_refused_later(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, "own-table", VFIO1 VFIO2);
+
+    backend_add(v, "m1");
+    vfio_fault(v, "ioctl=register,nth=2,errno=ENOMEM");
+    assert_not_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1',"
+                       " 'memdev': 'm1'}", "refuses to register RAM");
+    vfio_no_fault(v);
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    backend_del(v, "m1");
+    vfio_quit(v);
+}
+
+/* Plugging fails after the host was asked: nothing stays registered */
+static void test_dimm_not_plugged(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    backend_add(v, "m1");
+    assert_not_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1', 'node': 7,"
+                       " 'memdev': 'm1'}", "node");
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    assert_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1', 'memdev': 'm1'}");
+    g_assert_cmpuint(vfio_regions(v), ==, 2);
+    put(v->t, LIOBN_DEFAULT, 0, DIMM | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, (DIMM + PAGE) | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, 0, DIMM);
+    vfio_quit(v);
+}
+
+/*
+ * C22: EEH with several groups and containers
+ */
+
+static int32_t eeh_state(SpaprDmaTest *t, uint32_t *state)
+{
+    uint32_t args[] = { 1, t->buid >> 32, t->buid };
+    uint32_t ret[8];
+
+    *state = RTAS_UNTOUCHED;
+    spapr_rtas(t, "ibm,read-slot-reset-state2", 3, args, 4, ret);
+    *state = ret[1];
+    return ret[0];
+}
+
+static void assert_eeh_state(SpaprDmaTest *t, uint32_t expected)
+{
+    uint32_t state;
+
+    g_assert_cmpint(eeh_state(t, &state), ==, RTAS_OK);
+    g_assert_cmpuint(state, ==, expected);
+}
+
+static int32_t eeh_reset(SpaprDmaTest *t, uint32_t option)
+{
+    uint32_t args[] = { 1, t->buid >> 32, t->buid, option };
+    uint32_t ret[8];
+
+    return spapr_rtas(t, "ibm,set-slot-reset", 4, args, 1, ret);
+}
+
+static int32_t eeh_option(SpaprDmaTest *t, uint32_t option)
+{
+    uint32_t args[] = { 1, t->buid >> 32, t->buid, option };
+    uint32_t ret[8];
+
+    return spapr_rtas(t, "ibm,set-eeh-option", 4, args, 1, ret);
+}
+
+static int32_t eeh_configure(SpaprDmaTest *t)
+{
+    uint32_t args[] = { 1, t->buid >> 32, t->buid };
+    uint32_t ret[8];
+
+    return spapr_rtas(t, "ibm,configure-pe", 3, args, 1, ret);
+}
+
+static void test_eeh(const void *options)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv freeze=on\n" TWO, NULL,
+                            options);
+
+    assert_eeh_state(v->t, PE_NORMAL);
+    g_assert_cmpint(eeh_option(v->t, 1), ==, RTAS_OK);
+    for (unsigned slot = 1; slot <= 2; slot++) {
+        dma_copy(v->t, slot, 0, PAGE);
+        assert_eeh_state(v->t, PE_STOPPED);
+        g_assert_cmpint(eeh_reset(v->t, 1), ==, RTAS_OK);
+        assert_eeh_state(v->t, PE_RESET);
+        g_assert_cmpint(eeh_reset(v->t, 0), ==, RTAS_OK);
+        g_assert_cmpint(eeh_configure(v->t), ==, RTAS_OK);
+        assert_eeh_state(v->t, PE_NORMAL);
+    }
+    g_assert_cmpint(eeh_reset(v->t, 2), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(eeh_option(v->t, 4), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(eeh_option(v->t, -1), ==, RTAS_PARAM_ERROR);
+    vfio_quit(v);
+}
+
+static void test_eeh_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1 VFIO2_V1);
+    uint32_t state;
+
+    for (unsigned i = 1; i <= 2; i++) {
+        g_autofree char *rule = g_strdup_printf("ioctl=eeh,container=%u,"
+                                                "errno=EIO", i);
+
+        vfio_fault(v, rule);
+        g_assert_cmpint(eeh_option(v->t, 2), ==, RTAS_HW_ERROR);
+        g_assert_cmpint(eeh_reset(v->t, 1), ==, RTAS_HW_ERROR);
+        g_assert_cmpint(eeh_configure(v->t), ==, RTAS_PARAM_ERROR);
+        g_assert_cmpint(eeh_state(v->t, &state), ==, RTAS_PARAM_ERROR);
+        vfio_no_fault(v);
+        /* The other one was reset nevertheless */
+        assert_eeh_state(v->t, PE_RESET);
+        g_assert_cmpint(eeh_reset(v->t, 0), ==, RTAS_OK);
+    }
+    g_assert_cmpuint(vfio_log_count(v, "refuses EEH"), ==, 1);
+    vfio_quit(v);
+}
+
+static void test_eeh_absent(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv eeh=off\n" ONE, NULL,
+                            VFIO1);
+    uint32_t state;
+
+    g_assert_cmpint(eeh_state(v->t, &state), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(eeh_option(v->t, 1), ==, RTAS_PARAM_ERROR);
+    vfio_quit(v);
+}
+
+static void test_no_model(void)
+{
+    g_test_skip("set VFIO_MODEL to the command vfio-model");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    if (!getenv("VFIO_MODEL")) {
+        qtest_add_func("spapr-vfio/skipped", test_no_model);
+        return g_test_run();
+    }
+    qtest_add_func("spapr-vfio/query/B4", test_query);
+    qtest_add_func("spapr-vfio/query/small-host", test_query_small_host);
+    qtest_add_func("spapr-vfio/query/one-window", test_query_one_window);
+    qtest_add_func("spapr-vfio/query/v1", test_query_v1);
+    qtest_add_func("spapr-vfio/limited/not-offered", test_limited_not_offered);
+    qtest_add_func("spapr-vfio/limited/offered", test_limited_offered);
+    qtest_add_func("spapr-vfio/probe/calls", test_probe);
+    qtest_add_func("spapr-vfio/probe/refused", test_probe_refused);
+    qtest_add_func("spapr-vfio/create/refused", test_create_refused);
+    qtest_add_func("spapr-vfio/create/C9-levels", test_create_levels);
+    qtest_add_func("spapr-vfio/create/C7-C8-huge", test_create_huge);
+    qtest_add_func("spapr-vfio/create/C11-elsewhere", test_create_elsewhere);
+    qtest_add_func("spapr-vfio/plug/replay", test_plug_replays);
+    qtest_add_func("spapr-vfio/plug/upper-place", test_plug_upper_place);
+    qtest_add_func("spapr-vfio/plug/A2-refused", test_plug_refused);
+    qtest_add_func("spapr-vfio/plug/C13-short-info", test_short_info);
+    qtest_add_func("spapr-vfio/map/refused", test_map_refused);
+    qtest_add_func("spapr-vfio/map/A10-flood", test_map_flood);
+    qtest_add_func("spapr-vfio/map/C20-two-containers",
+                   test_map_two_containers);
+    qtest_add_data_func("spapr-vfio/group/C17-leaves", "detach-clears",
+                        test_group_leaves);
+    qtest_add_data_func("spapr-vfio/group/leaves-old-host",
+                        "no-detach-clears", test_group_leaves);
+    qtest_add_func("spapr-vfio/group/own-table", test_group_own_table);
+    qtest_add_func("spapr-vfio/group/own-table-early",
+                   test_group_own_table_early);
+    qtest_add_func("spapr-vfio/dimm/C3-refused", test_dimm_refused);
+    qtest_add_func("spapr-vfio/dimm/C3-refused-later",
+                   test_dimm_refused_later);
+    qtest_add_func("spapr-vfio/dimm/not-plugged", test_dimm_not_plugged);
+    qtest_add_data_func("spapr-vfio/eeh/C22-one-container", VFIO1 VFIO2,
+                        test_eeh);
+    qtest_add_data_func("spapr-vfio/eeh/C22-two-containers",
+                        VFIO1 VFIO2_V1, test_eeh);
+    qtest_add_func("spapr-vfio/eeh/C22-refused", test_eeh_refused);
+    qtest_add_func("spapr-vfio/eeh/absent", test_eeh_absent);
+    return g_test_run();
+}
