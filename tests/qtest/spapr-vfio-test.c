@@ -797,6 +797,36 @@ static void test_dimm_not_plugged(void)
     vfio_quit(v);
 }
 
+/* C10: pages of a DIMM are too small for a window that the host has */
+static void test_dimm_small_pages(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv backing=2M\n" ONE, NULL,
+                            "-object memory-backend-memfd,id=huge,size=256M,"
+                            "hugetlb=on,hugetlbsize=2M "
+                            "-machine memory-backend=huge " VFIO1);
+    SpaprDdwWindow w = create(v->t, 21, 30, WINDOW_64);
+
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+40000000/21:0]");
+    backend_add(v, "m1");
+    assert_not_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1',"
+                       " 'memdev': 'm1'}", "takes only pages of 2^21");
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    g_assert_cmpint(spapr_ddw_remove(v->t, w.liobn), ==, RTAS_OK);
+    assert_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1', 'memdev': 'm1'}");
+    create(v->t, 21, 30, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+40000000/12:0]");
+    vfio_quit(v);
+}
+
+static bool have_huge_pages(void)
+{
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents("/sys/kernel/mm/hugepages/hugepages-2048kB/"
+                               "free_hugepages", &text, NULL, NULL) &&
+           atoi(text) >= TEST_RAM / (2 * MiB);
+}
+
 /*
  * C22: EEH with several groups and containers
  */
@@ -944,6 +974,10 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/dimm/C3-refused-later",
                    test_dimm_refused_later);
     qtest_add_func("spapr-vfio/dimm/not-plugged", test_dimm_not_plugged);
+    if (have_huge_pages()) {
+        qtest_add_func("spapr-vfio/dimm/C10-small-pages",
+                       test_dimm_small_pages);
+    }
     qtest_add_data_func("spapr-vfio/eeh/C22-one-container", VFIO1 VFIO2,
                         test_eeh);
     qtest_add_data_func("spapr-vfio/eeh/C22-two-containers",
