@@ -620,6 +620,61 @@ static void test_short_info(void)
     vfio_quit(v);
 }
 
+/* C18: version 1 fails, too, and says what it was */
+static void test_plug_refused_v1(void)
+{
+    VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, "");
+
+    vfio_fault(v, "ioctl=enable,errno=ENOMEM");
+    assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                       " 'host': '0001:01:00.0'}", "does not enable");
+    vfio_no_fault(v);
+    vfio_assert_host(v, "");
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0'}");
+    vfio_quit(v);
+}
+
+/* The only window of version 1 is not where the guest has one */
+static void test_plug_v1_too_late(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1);
+    SpaprDdwWindow w = create(v->t, 12, 28, WINDOW_64);
+
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf2',"
+                       " 'host': '0001:02:00.0', 'x-spapr-v1': true}",
+                       "does not lie in the only one");
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:1]");
+    put(v->t, w.liobn, w.addr + PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
+/* What the host refuses while things are torn down is told once, and over */
+static void test_teardown_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1 VFIO2_V1);
+
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_fault(v, "ioctl=unmap,errno=EINVAL");
+    vfio_fault(v, "ioctl=tce_remove,errno=EINVAL");
+    vfio_fault(v, "ioctl=unregister,errno=ENOENT");
+    vfio_fault(v, "ioctl=disable,errno=EINVAL");
+    put(v->t, LIOBN_DEFAULT, 0, 0, H_SUCCESS);
+    spapr_assert_tce(v->t, LIOBN_DEFAULT, 0, 0);
+    unplug(v->t, "vf2", 2);
+    unplug(v->t, "vf1", 1);
+    vfio_assert_host(v, "");
+    vfio_no_fault(v);
+    g_assert_cmpuint(vfio_log_count(v, "did not unmap"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "did not remove"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "could not be unregistered"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "did not disable"), ==, 1);
+    create(v->t, 16, 28, WINDOW_64);
+    vfio_quit(v);
+}
+
 /*
  * Mapping
  */
@@ -662,6 +717,7 @@ static void test_map_two_containers(void)
     VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1 VFIO2_V1);
 
     vfio_assert_host(v, JUST_DEFAULT "[]");
+    spapr_assert_available(v->t, 0);
     put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
     put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
     vfio_assert_host(v, "[0+40000000/12:2][0+80000000/12:2]");
@@ -959,6 +1015,9 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/plug/upper-place", test_plug_upper_place);
     qtest_add_func("spapr-vfio/plug/A2-refused", test_plug_refused);
     qtest_add_func("spapr-vfio/plug/C13-short-info", test_short_info);
+    qtest_add_func("spapr-vfio/plug/C18-refused-v1", test_plug_refused_v1);
+    qtest_add_func("spapr-vfio/plug/v1-too-late", test_plug_v1_too_late);
+    qtest_add_func("spapr-vfio/unplug/C4-refused", test_teardown_refused);
     qtest_add_func("spapr-vfio/map/refused", test_map_refused);
     qtest_add_func("spapr-vfio/map/A10-flood", test_map_flood);
     qtest_add_func("spapr-vfio/map/C20-two-containers",
