@@ -6,7 +6,8 @@
  * depend on the host's addresses, and what came back.  Nothing is judged
  * here: two transcripts of the same seed are compared.
  *
- * Left out is what breaks a real host: a MAP past the end of a window.
+ * Left out is what breaks a real host: a MAP or UNMAP past the end of a
+ * window.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -145,14 +146,14 @@ static void step_map(Episode *e, unsigned c)
 
 static void step_unmap(Episode *e, unsigned c)
 {
-    uint64_t size = UNIT << below(e, 16);
+    uint64_t size = UNIT << below(e, 10);
     const unsigned slot = below(e, 2);
     uint64_t iova = slot ? START64 : 0;
 
     if (rarely(e, 3) && e->windows[c][slot].size) {
         size = e->windows[c][slot].size;
     } else {
-        iova = choose_iova(e, c, MIB);
+        iova = choose_iova(e, c, size + MIB);
     }
     printf("unmap %u %llx+%llx = %s\n", c, (unsigned long long)iova,
            (unsigned long long)size,

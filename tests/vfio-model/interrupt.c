@@ -98,7 +98,7 @@ long device_get_irq_info(ModelFile *file, IoctlArgument *argument)
     return 0;
 }
 
-/* The type and action bits name exactly one thing each */
+/* Exactly one bit of @mask */
 static bool one_bit(uint32_t flags, uint32_t mask)
 {
     flags &= mask;
@@ -114,7 +114,7 @@ static long check_set(const Function *function,
     unsigned max, size;
 
     if (set->index >= VFIO_PCI_NUM_IRQS || set->flags & ~(types | actions) ||
-        !one_bit(set->flags, types) || !one_bit(set->flags, actions)) {
+        !one_bit(set->flags, types)) {
         return -EINVAL;
     }
     max = pci_vectors(function, set->index);
@@ -229,6 +229,9 @@ long device_set_irqs(ModelFile *file, IoctlArgument *argument)
         return -EFAULT;
     }
     argument->size = 0;
+    if (!one_bit(set->flags, VFIO_IRQ_SET_ACTION_TYPE_MASK)) {
+        return -ENOTTY;         /* nothing answers to such an action */
+    }
     if (set->flags & VFIO_IRQ_SET_ACTION_TRIGGER) {
         return set->index == VFIO_PCI_REQ_IRQ_INDEX ?
                trigger_request(function, set, data) :

@@ -118,6 +118,8 @@ static long build_table(int number, unsigned page_shift, uint64_t window_size,
                         unsigned levels, TceTable **result)
 {
     const unsigned window_shift = 63 - __builtin_clzll(window_size | 1);
+    const uint64_t least = 1ull << (host.page_shift - 3);
+    uint64_t entries;
     unsigned bits;
 
     if (levels > host.levels) {
@@ -133,9 +135,12 @@ static long build_table(int number, unsigned page_shift, uint64_t window_size,
     if (8ull << bits > host.contiguous && host.flavour != FLAVOUR_LPAR) {
         return -ENOMEM;
     }
+    entries = window_size >> page_shift;
+    if (entries < least && host.flavour != FLAVOUR_LPAR) {
+        entries = least;        /* a small window is larger than asked for */
+    }
     *result = tce_table_new(number ? host.start64 : host.dma32_start,
-                            page_shift, window_size >> page_shift, levels,
-                            bits);
+                            page_shift, entries, levels, bits);
     return *result ? 0 : -ENOMEM;
 }
 
@@ -524,18 +529,26 @@ static long map_page(Container *container, TceTable *table, uint64_t index,
     return 0;
 }
 
+/* The driver looks at the first page only; keep the harm down */
+static uint64_t inside(const TceTable *table, const char *call,
+                       uint64_t index, uint64_t count)
+{
+    if (count <= table->entries - index) {
+        return count;
+    }
+    ledger_violation("%s of %" PRIu64 " TCEs at %" PRIu64 " of %" PRIu64
+                     ": beyond the table", call, count, index,
+                     table->entries);
+    return table->entries - index;
+}
+
 static long map_pages(Container *container, TceTable *table, uint64_t index,
                       uint64_t count, uint64_t user, unsigned permission)
 {
     long ret = 0;
     uint64_t i;
 
-    if (count > table->entries - index) {
-        /* the driver looks at the first page only; keep the harm down */
-        ledger_violation("MAP of %" PRIu64 " TCEs at %" PRIu64 " of %" PRIu64
-                         ": beyond the table", count, index, table->entries);
-        count = table->entries - index;
-    }
+    count = inside(table, "MAP", index, count);
     for (i = 0; i < count && !ret; i++) {
         ret = map_page(container, table, index + i, user, permission);
         user += 1ull << table->page_shift;
@@ -602,9 +615,10 @@ long spapr_unmap(ModelFile *file, IoctlArgument *argument)
     }
     index = (unmap->iova - table->start) >> table->page_shift;
     count = unmap->size >> table->page_shift;
-    if (unmap->iova & mask || count > table->entries - index) {
+    if (unmap->iova & mask) {
         return misplaced();
     }
+    count = inside(table, "UNMAP", index, count);
     clear_table(container, table, index, count);
     return 0;
 }
