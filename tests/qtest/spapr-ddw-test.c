@@ -12,6 +12,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
+#include "qobject/qdict.h"
 #include "spapr-dma-common.h"
 #include <libfdt.h>
 
@@ -265,6 +267,59 @@ static void test_window_size_limits(void)
         assert_refused(t, page, page + BLOCK_SHIFT + 1);
     }
     spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
+/* B4: what the query promises can be had, and no more */
+static void test_largest_block(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    SpaprDdwQuery q = spapr_ddw_query(t, 6);
+
+    g_assert_true(is_power_of_2(q.largest));
+    for (unsigned int i = 0; i < ARRAY_SIZE(page_sizes); i++) {
+        uint32_t page = page_sizes[i].shift;
+        uint32_t window = page + ctz64(q.largest);
+
+        if (q.page_sizes & page_sizes[i].bit) {
+            assert_refused(t, page, window + 1);
+            assert_created(spapr_ddw_create(t, page, window), LIOBN_64,
+                           WINDOW_64);
+            spapr_assert_window(t, LIOBN_64, WINDOW_64, page, window);
+            g_assert_cmpint(spapr_ddw_remove(t, LIOBN_64), ==, RTAS_OK);
+        }
+    }
+    spapr_dma_quit(t);
+}
+
+/*
+ * B10: the address that devices write interrupts to is not hidden by a window
+ * that reaches beyond it.
+ */
+static void assert_msi_reachable(SpaprDmaTest *t)
+{
+    g_autofree char *view = qtest_hmp(t->qts, "info mtree -f");
+
+    g_assert_nonnull(strstr(view, "tce-iommu"));
+    g_assert_nonnull(strstr(view, "  0000040000000000-0000040000000fff "
+                                  "(prio 0, i/o): msi"));
+}
+
+static void test_msi_reachable(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_msi_reachable(t);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 24, 46), LIOBN_DEFAULT,
+                   WINDOW_DEFAULT);
+    assert_msi_reachable(t);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_msi_reachable(t);
+
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_OK);
+    assert_created(spapr_ddw_create(t, 24, 46), LIOBN_64, WINDOW_LIMITED);
+    assert_msi_reachable(t);
     spapr_dma_quit(t);
 }
 
@@ -687,6 +742,51 @@ static void test_device_tree_ddw_off(void)
     spapr_dma_quit(t);
 }
 
+/* B9: the size of the default window has more than 32 bits */
+static void test_default_4g(void)
+{
+    static const uint32_t window[] = { LIOBN_DEFAULT, 0, 0, 1, 0 };
+    SpaprDmaTest *t = spapr_dma_boot(
+        "-global spapr-pci-host-bridge.dma_win_size=0x100000000");
+    g_autofree void *fdt = device_tree(t);
+
+    assert_cells(fdt, "ibm,dma-window", window, ARRAY_SIZE(window));
+    spapr_assert_window(t, LIOBN_DEFAULT, WINDOW_DEFAULT, 12, 32);
+    spapr_dma_quit(t);
+}
+
+static void assert_phb_refused(SpaprDmaTest *t, uint64_t addr, uint64_t size)
+{
+    g_autofree char *wanted = g_strdup_printf(
+        "default DMA window at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is not in"
+        " 4 KiB pages below 4 GiB", addr, size);
+    QDict *answer = qtest_qmp(t->qts, "{ 'execute': 'device_add', "
+                              "'arguments': { "
+                              "'driver': 'spapr-pci-host-bridge', "
+                              "'index': 1, 'dma_win_addr': %" PRIu64 ", "
+                              "'dma_win_size': %" PRIu64 " } }", addr, size);
+    QDict *error = qdict_get_qdict(answer, "error");
+
+    g_assert_nonnull(error);
+    g_assert_cmpstr(qdict_get_try_str(error, "desc"), ==, wanted);
+    qobject_unref(answer);
+}
+
+/* B9: PAPR wants the default window below 4 GiB */
+static void test_default_too_large(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    assert_phb_refused(t, 0, 0x100001000);
+    assert_phb_refused(t, 0, 0x200000000);
+    assert_phb_refused(t, 0x1000, 0x100000000);
+    assert_phb_refused(t, 0x100000000, 0x40000000);
+    assert_phb_refused(t, 0, 0);
+    assert_phb_refused(t, 0x800, 0x40000000);
+    spapr_assert_default(t);
+    spapr_dma_quit(t);
+}
+
 static SpaprDmaTest *boot_pgsz(uint64_t pgsz)
 {
     return spapr_dma_boot("-global spapr-pci-host-bridge.pgsz=0x%" PRIx64,
@@ -754,6 +854,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-ddw/create/A6-page-shift-76", test_page_shift_76);
     qtest_add_func("spapr-ddw/create/window-shift", test_window_shift_bad);
     qtest_add_func("spapr-ddw/create/size-limits", test_window_size_limits);
+    qtest_add_func("spapr-ddw/create/B4-largest-block", test_largest_block);
+    qtest_add_func("spapr-ddw/create/B10-msi-reachable", test_msi_reachable);
     qtest_add_func("spapr-ddw/create/past-end", test_window_past_end);
     qtest_add_func("spapr-ddw/create/A1-12-44-twice",
                    test_create_12_44_twice);
@@ -782,6 +884,9 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-ddw/phb1", test_second_phb);
     qtest_add_func("spapr-ddw/device-tree/default", test_device_tree);
     qtest_add_func("spapr-ddw/device-tree/ddw-off", test_device_tree_ddw_off);
+    qtest_add_func("spapr-ddw/device-tree/B9-default-4g", test_default_4g);
+    qtest_add_func("spapr-ddw/device-tree/B9-default-too-large",
+                   test_default_too_large);
     qtest_add_func("spapr-ddw/pgsz/all", test_pgsz_all);
     qtest_add_func("spapr-ddw/pgsz/each", test_pgsz_each);
 

@@ -354,6 +354,52 @@ static void test_stuff_many(void)
     spapr_dma_quit(t);
 }
 
+/*
+ * A8: whatever a guest names at once costs what is populated, which is next
+ * to nothing here; entry by entry these would be 2^34.
+ */
+static void test_stuff_full_window(void)
+{
+    const uint64_t entries = 1ULL << 30;
+    const uint64_t spots[] = { 0, 511, entries / 2, entries - 1 };
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    unsigned int i;
+
+    g_assert_cmpint(spapr_ddw_create(t, SHIFT, SHIFT + 30).status, ==,
+                    RTAS_OK);
+    for (int round = 0; round < 16; round++) {
+        for (i = 0; i < ARRAY_SIZE(spots); i++) {
+            assert_put(t, spots[i], PAGE | TCE_RW, H_SUCCESS);
+        }
+        assert_stuff(t, 0, 0, entries, H_SUCCESS);
+        for (i = 0; i < ARRAY_SIZE(spots); i++) {
+            assert_all(t, spots[i], 1, 0);
+        }
+    }
+    assert_stuff(t, 1, 0, entries, H_PARAMETER);
+    spapr_dma_quit(t);
+}
+
+/* B12: entries that are 2^32 apart are not the same */
+static void test_index_beyond_32_bits(void)
+{
+    const uint64_t far = 1ULL << 32;
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    g_assert_cmpint(spapr_ddw_create(t, SHIFT, SHIFT + 34).status, ==,
+                    RTAS_OK);
+    assert_put(t, 5, PAGE | TCE_RO, H_SUCCESS);
+    assert_put(t, far + 5, 2 * PAGE | TCE_RW, H_SUCCESS);
+    assert_put(t, 2 * far + 5, 3 * PAGE | TCE_WO, H_SUCCESS);
+    assert_all(t, 5, 1, PAGE | TCE_RO);
+    assert_all(t, far + 5, 1, 2 * PAGE | TCE_RW);
+    assert_stuff(t, far, 0, far, H_SUCCESS);
+    assert_all(t, 5, 1, PAGE | TCE_RO);
+    assert_all(t, far + 5, 1, 0);
+    assert_all(t, 2 * far + 5, 1, 3 * PAGE | TCE_WO);
+    spapr_dma_quit(t);
+}
+
 static void test_stuff_bad(void)
 {
     SpaprDmaTest *t = boot_window();
@@ -900,7 +946,10 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-tce/B3-count-zero", test_count_zero);
     qtest_add_func("spapr-tce/stuff/good", test_stuff);
     qtest_add_func("spapr-tce/stuff/many", test_stuff_many);
+    qtest_add_func("spapr-tce/stuff/A8-full-window", test_stuff_full_window);
     qtest_add_func("spapr-tce/stuff/B3-bad", test_stuff_bad);
+    qtest_add_func("spapr-tce/B12-index-beyond-32-bits",
+                   test_index_beyond_32_bits);
     qtest_add_func("spapr-tce/other-windows", test_other_windows);
     qtest_add_func("spapr-tce/hcall-verb", test_verb);
     qtest_add_func("spapr-tce/random", test_random);
