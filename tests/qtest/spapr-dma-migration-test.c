@@ -110,6 +110,17 @@ static void fill(SpaprDmaTest *t, const Window *w)
     }
 }
 
+/* Do devices see the window where hypercalls do? */
+static void check_bus(SpaprDmaTest *t, const Window *w)
+{
+    g_autofree char *view = qtest_hmp(t->qts, "info mtree -f");
+    g_autofree char *line = g_strdup_printf(
+        "  %016" PRIx64 "-%016" PRIx64 " (prio 0, i/o): tce-iommu-%x",
+        w->addr, w->addr + (1ULL << w->shift) - 1, w->liobn);
+
+    g_assert_nonnull(strstr(view, line));
+}
+
 static void check(SpaprDmaTest *t, const Window *w)
 {
     uint64_t entries = 1ULL << (w->shift - w->page_shift);
@@ -125,6 +136,7 @@ static void check(SpaprDmaTest *t, const Window *w)
         spapr_assert_tce(t, w->liobn, w->addr + (index << w->page_shift), 0);
     }
     spapr_assert_window(t, w->liobn, w->addr, w->page_shift, w->shift);
+    check_bus(t, w);
 }
 
 static void assert_qmp_ok(QTestState *qts, QDict *response)
