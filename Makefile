@@ -4,7 +4,7 @@
 # is needed is in configure, which every verb runs: it does only what is left
 # to do, and installs missing packages if it may.
 
-TIERS = unit qtest guest power-host upstream
+TIERS = unit qtest guest power-host upstream fuzz
 MAY_INSTALL := $(shell test `id -u` = 0 || sudo -n true 2>/dev/null && \
                        echo --install-deps)
 
@@ -19,6 +19,7 @@ help:
 	@echo 'make check-stock  QEMU'"'"'s own tests on the unmodified base'
 	@echo 'make bench        compare speed and scale with the unmodified base'
 	@echo 'make bench-quick  the same in short, as a test'
+	@echo 'make soak         let the fuzzer run for $$SECONDS_TO_RUN (3600)'
 	@echo 'make clean        remove what was built, keep downloads'
 	@echo 'make distclean    remove build/ altogether'
 
@@ -51,8 +52,13 @@ bench: setup
 bench-quick: setup
 	@scripts/check bench
 
+soak: setup
+	@scripts/build-target build/asan.stamp asan
+	@tests/fuzz/run-fuzz soak
+
 clean:
 	rm -rf build/project build/qemu build/qemu-ppc64le build/stock
+	rm -rf build/asan build/fuzz
 	rm -f build/*.stamp build/*.log
 
 distclean:
@@ -60,4 +66,4 @@ distclean:
 
 .NOTPARALLEL:
 .PHONY: all help setup demo check $(TIERS:%=check-%) check-stock bench \
-        bench-quick clean distclean
+        bench-quick soak clean distclean

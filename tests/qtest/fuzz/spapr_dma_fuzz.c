@@ -549,7 +549,8 @@ static void end_refusals(void)
 {
     for (int i = 0; i < MIRRORS; i++) {
         Mirror *mirror = &mirrors[i];
-        bool repair = mirror->refuse_always && mirror->refused;
+        bool repair = mirror->registered && mirror->refuse_always &&
+                      mirror->refused;
 
         mirror->refuse_gpa = 0;
         if (repair) {
@@ -854,7 +855,8 @@ static uint64_t take_gpa(Input *in, unsigned shift)
         return ends[kind - 4] + (take_below(in, 4) - 2) * page;
     }
     if (kind < 80) {                    /* a DIMM, mostly if it is there */
-        uint64_t gpa = DIMM_BASE + (take(in, 4) % (DIMMS * DIMM_SIZE) & -page);
+        uint64_t gpa = dimm_addr(take_below(in, DIMMS)) +
+                       (take(in, 1) * 64 * KiB & -page);
 
         if (kind < 16 || ref_is_ram(ref, gpa, page)) {
             return gpa;
