@@ -979,6 +979,8 @@ static int window_load_tces(SpaprDmaWindow *window)
                          "mapped: %s", window->liobn, strerror(-ret));
             return ret;
         }
+        /* Give it back now, so that not all of it is there twice */
+        spapr_tce_table_clear(window->mig_table, span.index, span.count);
     }
     return 0;
 }
