@@ -503,6 +503,23 @@ static void test_plug_replays(void)
     vfio_quit(v);
 }
 
+/* A9: plugging costs what is mapped, not what could be: here 2^31 pages */
+static void test_plug_replays_huge(void)
+{
+    const uint64_t last = WINDOW_64 + (1ULL << 43) - PAGE;
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    SpaprDdwWindow w = create(v->t, 12, 43, WINDOW_64);
+
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, w.liobn, last - PAGE, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, w.liobn, last, 0x4001000 | TCE_RW, H_SUCCESS);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0', 'addr': '1.0'}");
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+80000000000/12:3]");
+    assert_dma(v->t, 1, last - PAGE, 0x4000000);
+    vfio_quit(v);
+}
+
 /* The same without a default window, whose place the host would give away */
 static void test_plug_upper_place(void)
 {
@@ -1012,6 +1029,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/create/C7-C8-huge", test_create_huge);
     qtest_add_func("spapr-vfio/create/C11-elsewhere", test_create_elsewhere);
     qtest_add_func("spapr-vfio/plug/replay", test_plug_replays);
+    qtest_add_func("spapr-vfio/plug/A9-huge", test_plug_replays_huge);
     qtest_add_func("spapr-vfio/plug/upper-place", test_plug_upper_place);
     qtest_add_func("spapr-vfio/plug/A2-refused", test_plug_refused);
     qtest_add_func("spapr-vfio/plug/C13-short-info", test_short_info);
