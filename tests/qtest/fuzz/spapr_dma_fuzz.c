@@ -1476,7 +1476,7 @@ static GString *spapr_dma_cmdline(FuzzTarget *t)
         "dma_win_size=0x3000,dma64_win_addr=0x40000000,pgsz=0x20201000");
 }
 
-/* A DIMM is touched here and there, and gone: huge pages cost more than that */
+/* DIMMs are touched here and there and go again: do not clear 2 MiB each */
 static void no_huge_pages(void)
 {
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
