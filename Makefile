@@ -4,7 +4,7 @@
 # is needed is in configure, which every verb runs: it does only what is left
 # to do, and installs missing packages if it may.
 
-TIERS = unit qtest guest power-host upstream fuzz
+TIERS = unit qtest vfio-model guest power-host upstream fuzz bench
 MAY_INSTALL := $(shell test `id -u` = 0 || sudo -n true 2>/dev/null && \
                        echo --install-deps)
 
