@@ -194,7 +194,8 @@ static void print_summary(void)
                 run.tallies[i].refused);
     }
     if (run.longest) {
-        fprintf(stderr, "# longest call: %.0f us of CPU time\n", run.longest / 1e3);
+        fprintf(stderr, "# longest call: %.0f us of CPU time\n",
+                run.longest / 1e3);
         print_op(&run.longest_op);
     }
 }
