@@ -271,6 +271,35 @@ static void mapper_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     mapper->ops->unmap(mapper, window, iova, size);
 }
 
+/*
+ * Map a run that was stored some time ago.  Memory may have been unplugged
+ * since then; its pages are left out and fault.
+ */
+static int mapper_map_stored(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                             const SpaprTceRun *run)
+{
+    int ret = 0;
+
+    if (spapr_dma_ram_valid(run->target, window_bytes(window, run->count))) {
+        return mapper_map(mapper, window, run->index, run);
+    }
+    for (uint64_t i = 0; i < run->count; i++) {
+        SpaprTceRun page = {
+            .index = run->index + i,
+            .count = 1,
+            .target = run->target + window_bytes(window, i),
+            .perm = run->perm,
+        };
+
+        if (spapr_dma_ram_valid(page.target, window_bytes(window, 1))) {
+            int err = mapper_map(mapper, window, page.index, &page);
+
+            ret = ret ?: err;
+        }
+    }
+    return ret;
+}
+
 /* Let @mapper have what the table says about this range */
 static int mapper_sync(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                        uint64_t index, uint64_t count)
@@ -280,7 +309,7 @@ static int mapper_sync(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     int ret = 0;
 
     while (window_next_run(window, &index, end, &run)) {
-        int err = mapper_map(mapper, window, run.index, &run);
+        int err = mapper_map_stored(mapper, window, &run);
 
         ret = ret ?: err;
     }
