@@ -21,8 +21,7 @@
  *   spapr-dma         libFuzzer makes the inputs, or replays the files named
  *   spapr-dma-random  random inputs until $SPAPR_DMA_OPS operations are done
  *                     (default 1000000), from $SPAPR_DMA_SEED
- * SPAPR_DMA_VERBOSE=1 prints every operation; SPAPR_DMA_STALE=1 lets the guest
- * give memory back that it still has in its TCEs.
+ * SPAPR_DMA_VERBOSE=1 prints every operation.
  *
  * Locks: everything runs in the main thread with the BQL.
  *
@@ -92,7 +91,6 @@ static struct {
         uint64_t done, wrong, refused;
     } tallies[HISTORY];
     bool verbose;
-    bool stale;                 /* let guests forget to clear TCEs */
     const uint8_t *input;
     size_t input_size;
     char *input_name;           /* where to save a failing random input */
@@ -1304,7 +1302,7 @@ static void op_dimm(Input *in)
     bool tidy = take(in, 1) & 1;
 
     if (dimms[slot].dev) {
-        dimm_unplug(slot, tidy || !run.stale);
+        dimm_unplug(slot, tidy);
     } else {
         dimm_plug(slot);
     }
@@ -1502,7 +1500,6 @@ static void spapr_dma_setup(QTestState *s)
         mirror_join(&mirrors[i]);
     }
     run.verbose = env_number("SPAPR_DMA_VERBOSE", 0);
-    run.stale = env_number("SPAPR_DMA_STALE", 0);
     run.since = get_clock();
     atexit(print_summary);
     machine_reset();
