@@ -1,7 +1,7 @@
 /*
  * sPAPR hypercalls on TCEs
  *
- * H_PUT_TCE, H_GET_TCE, H_PUT_TCE_INDIRECT and H_STUFF_TCE, as LoPAR 14.5.4.2
+ * H_PUT_TCE, H_GET_TCE, H_PUT_TCE_INDIRECT and H_STUFF_TCE, as LoPAR
  * ("DMA hcall()s") has them and as KVM answers them in the host kernel.  KVM
  * passes on what it cannot handle, so a guest may meet either of us from one
  * call to the next and must not see a difference.

@@ -71,7 +71,7 @@ typedef struct SpaprDdwOffer {
  * @sphb: a realized PHB
  *
  * Holds in and out of limited-address mode, since a guest asks before it
- * changes the mode and not again (LoPAR R1-7.3.31-2).
+ * changes the mode and not again, as Linux does.
  */
 SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
 
@@ -103,7 +103,7 @@ SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
  * @node: the PHB's node
  *
  * Writes "ibm,dma-window" and, with DDW, "ibm,ddw-applicable" and
- * "ibm,ddw-extensions" (LoPAR B.6.9.1).  Returns 0 or a libfdt error.
+ * "ibm,ddw-extensions".  Returns 0 or a libfdt error.
  */
 int spapr_phb_dma_dt(SpaprPhbState *sphb, void *fdt, int node);
 
