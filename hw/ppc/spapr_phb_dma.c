@@ -18,13 +18,16 @@
 
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
-#include "qemu/range.h"
+#include "qemu/host-utils.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/pci-host/spapr_phb_dma.h"
 #include "hw/ppc/spapr.h"
 #include "migration/vmstate.h"
 #include <libfdt.h>
+
+/* How many places there are for windows */
+#define PHB_PLACES 2
 
 /* The n-th window, or NULL if realize did not come that far */
 static SpaprDmaWindow *phb_window(SpaprPhbState *sphb, unsigned n)
@@ -78,33 +81,51 @@ static bool phb_is_default(const SpaprPhbState *sphb,
            window->geometry.entries == geometry.entries;
 }
 
-static bool range_is_free(SpaprPhbState *sphb, uint64_t addr, uint64_t size)
+/*
+ * How many bytes a window that starts at @addr may have, 0 if none may start
+ * there.  Its end must fit in 64 bits.
+ */
+static uint64_t phb_room(SpaprPhbState *sphb, uint64_t addr)
 {
+    uint64_t room = UINT64_MAX - addr;
+
+    if (!spapr_dma_mappers_can_start(&sphb->iommu_as, addr)) {
+        return 0;
+    }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
         SpaprDmaWindow *window = phb_window(sphb, n);
+        uint64_t start = window->geometry.bus_offset;
 
-        if (spapr_dma_window_enabled(window) &&
-            ranges_overlap(addr, size, window->geometry.bus_offset,
-                           spapr_dma_window_size(window))) {
-            return false;
+        if (!spapr_dma_window_enabled(window)) {
+            continue;
+        }
+        if (start > addr) {
+            room = MIN(room, start - addr);
+        } else if (addr - start < spapr_dma_window_size(window)) {
+            return 0;
         }
     }
-    return true;
+    return room;
+}
+
+/* The places that windows can start at, in the order they are tried */
+static void phb_places(const SpaprPhbState *sphb, uint64_t places[PHB_PLACES])
+{
+    places[0] = sphb->dma_win_addr;
+    places[1] = sphb->ddw_limited ? SPAPR_DDW_LIMITED_ADDR :
+                                    sphb->dma64_win_addr;
 }
 
 /* First place that a window of @size bytes fits in; false if there is none */
 static bool phb_find_place(SpaprPhbState *sphb, uint64_t size,
                            uint32_t page_shift, uint64_t *addr)
 {
-    const uint64_t places[] = {
-        sphb->dma_win_addr,
-        sphb->ddw_limited ? SPAPR_DDW_LIMITED_ADDR : sphb->dma64_win_addr,
-    };
+    uint64_t places[PHB_PLACES];
 
-    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-        if (places[i] <= UINT64_MAX - size &&
-            !(places[i] & ((1ULL << page_shift) - 1)) &&
-            range_is_free(sphb, places[i], size)) {
+    phb_places(sphb, places);
+    for (unsigned i = 0; i < PHB_PLACES; i++) {
+        if (QEMU_IS_ALIGNED(places[i], 1ULL << page_shift) &&
+            phb_room(sphb, places[i]) >= size) {
             *addr = places[i];
             return true;
         }
@@ -112,24 +133,74 @@ static bool phb_find_place(SpaprPhbState *sphb, uint64_t size,
     return false;
 }
 
-SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
+/*
+ * Lower @limits to what the places allow.  If none is free the sizes are left
+ * alone: they tell what there is once the guest has removed a window.
+ */
+static void phb_limit_to_places(SpaprPhbState *sphb, SpaprDmaLimits *limits)
+{
+    uint64_t places[PHB_PLACES], room[PHB_PLACES];
+    unsigned usable = 0;
+
+    phb_places(sphb, places);
+    for (unsigned i = 0; i < PHB_PLACES; i++) {
+        room[i] = i && places[i] == places[0] ? 0 : phb_room(sphb, places[i]);
+        usable += room[i] != 0;
+    }
+    limits->windows = MIN(limits->windows, usable);
+    if (!limits->windows) {
+        return;
+    }
+    for (uint64_t left = limits->page_sizes; left; left &= left - 1) {
+        uint64_t page = left & -left, most = 0;
+
+        for (unsigned i = 0; i < PHB_PLACES; i++) {
+            if (QEMU_IS_ALIGNED(places[i], page) && room[i] >= page) {
+                most = MAX(most, room[i]);
+            }
+        }
+        if (most) {
+            limits->max_size = MIN(limits->max_size, most);
+        } else {
+            limits->page_sizes &= ~page;
+        }
+    }
+}
+
+/* What there could be if no window was in the way of another */
+static SpaprDmaLimits phb_limits(SpaprPhbState *sphb)
 {
     SpaprDmaLimits limits = {
         .page_sizes = sphb->page_size_mask,
         .max_size = SPAPR_DDW_MAX_SIZE,
+        .max_tces = SPAPR_DDW_MAX_TCES,
         .windows = phb_free_windows(sphb),
     };
-    SpaprDdwOffer offer = { };
 
     spapr_dma_mappers_limit(&sphb->iommu_as, &limits);
-    offer.windows = limits.windows;
-    offer.page_sizes = limits.page_sizes;
-    if (limits.page_sizes) {
-        unsigned largest = 63 - clz64(limits.page_sizes);
+    return limits;
+}
 
-        offer.max_tces = MIN(SPAPR_DDW_MAX_TCES, limits.max_size >> largest);
+static SpaprDdwOffer offer_of_limits(const SpaprDmaLimits *limits)
+{
+    SpaprDdwOffer offer = { .page_sizes = limits->page_sizes };
+
+    if (limits->page_sizes) {
+        unsigned largest = 63 - clz64(limits->page_sizes);
+
+        offer.max_tces = pow2floor(MIN(limits->max_tces,
+                                       limits->max_size >> largest));
     }
+    offer.windows = offer.max_tces ? limits->windows : 0;
     return offer;
+}
+
+SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
+{
+    SpaprDmaLimits limits = phb_limits(sphb);
+
+    phb_limit_to_places(sphb, &limits);
+    return offer_of_limits(&limits);
 }
 
 bool spapr_phb_limited_offered(SpaprPhbState *sphb)
@@ -144,7 +215,8 @@ SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
                                        uint32_t window_shift,
                                        SpaprDmaWindow **window, Error **errp)
 {
-    SpaprDdwOffer offer = spapr_phb_window_offer(sphb);
+    SpaprDmaLimits limits = phb_limits(sphb);
+    SpaprDdwOffer offer = offer_of_limits(&limits);
     SpaprDmaGeometry geometry = { .page_shift = page_shift };
 
     if (page_shift > 63 || !(offer.page_sizes & (1ULL << page_shift)) ||

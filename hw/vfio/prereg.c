@@ -31,11 +31,13 @@
  */
 
 #include "qemu/osdep.h"
+#include <linux/capability.h>
 #include <sys/resource.h>
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "qemu/units.h"
 #include "hw/vfio/vfio-prereg.h"
 #include "trace.h"
 
@@ -108,6 +110,29 @@ void vfio_memlock_hint(Error *const *errp, uint64_t bytes)
                       " the limit of this process (RLIMIT_MEMLOCK) is %s;\n"
                       "raise it with 'ulimit -l' or the hard_limit of libvirt."
                       "\n", needed, bytes, allowed);
+}
+
+/* The number after @name in @status, what /proc/self/status holds; or 0 */
+static uint64_t status_number(const char *status, const char *name, int base)
+{
+    const char *at = strstr(status, name);
+
+    return at ? strtoull(at + strlen(name), NULL, base) : 0;
+}
+
+uint64_t vfio_memlock_left(uint64_t used)
+{
+    g_autofree char *status = NULL;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
+        limit.rlim_cur == RLIM_INFINITY ||
+        !g_file_get_contents("/proc/self/status", &status, NULL, NULL) ||
+        extract64(status_number(status, "\nCapEff:", 16), CAP_IPC_LOCK, 1)) {
+        return UINT64_MAX;
+    }
+    used = MAX(used, status_number(status, "\nVmLck:", 10) * KiB);
+    return limit.rlim_cur - MIN(used, limit.rlim_cur);
 }
 
 /* Tell the host of a range that it does not know yet */

@@ -65,6 +65,15 @@
 /* Places that a host has for windows */
 #define VFIO_SPAPR_PLACES 2
 
+/* The upper one on bare metal, as far as it could not be found out */
+#define VFIO_SPAPR_PLACE_64 (1ULL << 59)
+
+/* Locked memory per entry: the hardware's table, and the driver's own */
+#define VFIO_SPAPR_ENTRY_BYTES 16ULL
+
+/* Host pages that the upper levels and the ends of two tables may need */
+#define VFIO_SPAPR_SLACK_PAGES 16
+
 /* Linux makes no window on bare metal whose bus addresses need more bits */
 #define VFIO_SPAPR_MAX_SHIFT 54
 
@@ -500,6 +509,18 @@ static int vfio_spapr_try_create(VFIOSpaprContainer *sc,
     }
 }
 
+/* Locked memory that registered RAM and the tables of windows take */
+static uint64_t vfio_spapr_locked(const VFIOSpaprContainer *sc)
+{
+    uint64_t bytes = vfio_prereg_bytes(&sc->prereg);
+    const VFIOHostWindow *hw;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        bytes += (hw->size >> hw->page_shift) * VFIO_SPAPR_ENTRY_BYTES;
+    }
+    return bytes;
+}
+
 static void vfio_spapr_create_error(const VFIOSpaprContainer *sc,
                         const struct vfio_iommu_spapr_tce_create *create,
                         int ret, Error **errp)
@@ -511,9 +532,9 @@ static void vfio_spapr_create_error(const VFIOSpaprContainer *sc,
                      " bytes with pages of 2^%u bytes and %u of %u levels",
                      (uint64_t)create->window_size, create->page_shift,
                      create->levels, sc->info.ddw.levels);
-    if (ret == -ENOMEM && entries <= UINT64_MAX / 16) {
-        /* The hardware's table, and the driver's own of the same size */
-        vfio_memlock_hint(errp, vfio_prereg_bytes(&sc->prereg) + entries * 16);
+    if (ret == -ENOMEM) {
+        vfio_memlock_hint(errp, vfio_spapr_locked(sc) +
+                          entries * VFIO_SPAPR_ENTRY_BYTES);
     } else if (ret == -ENOSPC) {
         error_append_hint(errp, "It offers %u windows at once.\n",
                           sc->info.ddw.max_dynamic_windows_supported);
@@ -660,10 +681,28 @@ static void vfio_spapr_v2_window_del(SpaprDmaMapper *mapper,
     }
 }
 
+/*
+ * For how many pages of the guest a table can be made of @lockable bytes.
+ * KVM's own table of the window has one word for each.
+ */
+static uint64_t vfio_spapr_most_tces(uint64_t lockable, uint32_t guest_shift,
+                                     uint32_t page_shift)
+{
+    uint64_t slack = VFIO_SPAPR_SLACK_PAGES * qemu_real_host_page_size();
+
+    if (lockable == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    lockable -= MIN(lockable, slack);
+    return lockable / ((VFIO_SPAPR_ENTRY_BYTES << (guest_shift - page_shift)) +
+                       sizeof(uint64_t));
+}
+
 static void vfio_spapr_v2_limits(SpaprDmaMapper *mapper,
                                  SpaprDmaLimits *limits)
 {
     const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    uint64_t lockable = vfio_memlock_left(vfio_spapr_locked(sc));
     uint64_t asked = limits->page_sizes;
     unsigned left = sc->info.ddw.max_dynamic_windows_supported;
     const VFIOHostWindow *hw;
@@ -677,6 +716,9 @@ static void vfio_spapr_v2_limits(SpaprDmaMapper *mapper,
         } else {
             limits->max_size = MIN(limits->max_size,
                                    vfio_spapr_max_size(sc, page_shift));
+            limits->max_tces = MIN(limits->max_tces,
+                                   vfio_spapr_most_tces(lockable, guest_shift,
+                                                        page_shift));
         }
     }
     QLIST_FOREACH(hw, &sc->windows, next) {
@@ -689,13 +731,16 @@ static bool vfio_spapr_v2_can_start(SpaprDmaMapper *mapper,
                                     uint64_t bus_offset)
 {
     const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    unsigned most = MIN(sc->info.ddw.max_dynamic_windows_supported,
+                        VFIO_SPAPR_PLACES);
 
     for (unsigned i = 0; i < sc->places_known; i++) {
         if (bus_offset == sc->places[i]) {
             return true;
         }
     }
-    return bus_offset == sc->info.dma32_window_start;
+    return bus_offset == sc->info.dma32_window_start ||
+           (sc->places_known < most && bus_offset == VFIO_SPAPR_PLACE_64);
 }
 
 /* Guests may map any RAM in any window: its pages must not be smaller */

@@ -435,15 +435,22 @@ static void test_create_without_default(void)
     spapr_dma_quit(t);
 }
 
-/* A place is free only if the whole range is; both places taken is -3. */
+/*
+ * B4: a place is free only if the whole range is; both places taken is -3.
+ * The query has said so before.
+ */
 static void test_occupancy(void)
 {
     SpaprDmaTest *t = spapr_dma_boot(
         "-global spapr-pci-host-bridge.dma64_win_addr=0x80000000");
+    SpaprDdwQuery q;
 
     /* the window at 2 GiB leaves 2 GiB below it, not 4 */
     assert_created(spapr_ddw_create(t, 16, 28), LIOBN_64, 0x80000000);
     g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    q = spapr_ddw_query(t, 6);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, (2 * GiB) >> 24);
     assert_refused(t, 16, 32);
     assert_created(spapr_ddw_create(t, 16, 31), LIOBN_DEFAULT, 0);
     spapr_assert_window(t, LIOBN_64, 0x80000000, 16, 28);
@@ -453,7 +460,47 @@ static void test_occupancy(void)
     g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
     g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
     assert_created(spapr_ddw_create(t, 16, 32), LIOBN_DEFAULT, 0);
+    spapr_assert_available(t, 0);
+    assert_refused(t, 16, 28);
+    spapr_dma_quit(t);
+}
+
+/* B4: places that are no multiple of a page size rule that size out */
+static void test_odd_places(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot(
+        "-global spapr-pci-host-bridge.dma_win_addr=0x1000 "
+        "-global spapr-pci-host-bridge.dma64_win_addr=0x100010000");
+    SpaprDdwQuery q = spapr_ddw_query(t, 6);
+
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.page_sizes, ==, 3);
+    g_assert_cmphex(q.largest, ==, BLOCK_6);
+    assert_refused(t, 24, 28);
+    assert_created(spapr_ddw_create(t, 16, 28), LIOBN_64, 0x100010000);
+    spapr_assert_available(t, 0);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
+    q = spapr_ddw_query(t, 6);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.page_sizes, ==, 1);
+    /* There is 4 GiB + 60 KiB of room */
+    g_assert_cmphex(q.largest, ==, (4 * GiB) >> 12);
+    assert_created(spapr_ddw_create(t, 12, 32), LIOBN_DEFAULT, 0x1000);
+    spapr_assert_available(t, 0);
+    spapr_dma_quit(t);
+}
+
+/* There are two windows, but just one place */
+static void test_one_place(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot(
+        "-global spapr-pci-host-bridge.dma64_win_addr=0");
+
+    spapr_assert_available(t, 0);
+    g_assert_cmpint(spapr_ddw_remove(t, LIOBN_DEFAULT), ==, RTAS_OK);
     spapr_assert_available(t, 1);
+    assert_created(spapr_ddw_create(t, 16, 28), LIOBN_DEFAULT, 0);
+    spapr_assert_available(t, 0);
     assert_refused(t, 16, 28);
     spapr_dma_quit(t);
 }
@@ -864,7 +911,9 @@ int main(int argc, char **argv)
                    test_default_recreated);
     qtest_add_func("spapr-ddw/create/without-default",
                    test_create_without_default);
-    qtest_add_func("spapr-ddw/create/occupancy", test_occupancy);
+    qtest_add_func("spapr-ddw/create/B4-occupancy", test_occupancy);
+    qtest_add_func("spapr-ddw/create/B4-odd-places", test_odd_places);
+    qtest_add_func("spapr-ddw/create/B4-one-place", test_one_place);
     qtest_add_func("spapr-ddw/create/B5-third-window", test_third_window);
     qtest_add_func("spapr-ddw/remove/A4-vio", test_remove_vio);
     qtest_add_func("spapr-ddw/remove/unknown", test_remove_unknown);

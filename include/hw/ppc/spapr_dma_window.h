@@ -68,11 +68,13 @@ typedef struct SpaprDmaRun {
  * SpaprDmaLimits: what windows can still be created in an address space
  * @page_sizes: bit n set means pages of 2^n bytes
  * @max_size: bytes of the largest window
+ * @max_tces: TCEs of the largest window, of whatever page size
  * @windows: how many at once, besides those that are enabled
  */
 typedef struct SpaprDmaLimits {
     uint64_t page_sizes;
     uint64_t max_size;
+    uint64_t max_tces;
     unsigned windows;
 } SpaprDmaLimits;
 

@@ -107,4 +107,13 @@ uint64_t vfio_prereg_bytes(const VFIOPrereg *prereg);
  */
 void vfio_memlock_hint(Error *const *errp, uint64_t bytes);
 
+/**
+ * vfio_memlock_left: how much more memory this process may lock
+ * @used: bytes that are known to be locked; the kernel may know of more
+ *
+ * Returns bytes, or UINT64_MAX if there is no limit: none is set, the process
+ * may exceed it (CAP_IPC_LOCK), or it cannot be found out.
+ */
+uint64_t vfio_memlock_left(uint64_t used);
+
 #endif /* HW_VFIO_VFIO_PREREG_H */

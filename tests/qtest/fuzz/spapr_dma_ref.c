@@ -305,19 +305,24 @@ static RefPhb *find_phb(const RefMachine *ref, const uint32_t *args)
     return NULL;
 }
 
-static uint64_t most_pages(const RefPhb *phb)
+static unsigned log2_below(uint64_t value)
 {
-    unsigned largest = 0;
+    unsigned log2 = 0;
 
-    for (unsigned shift = 0; shift < 64; shift++) {
-        if (phb->page_sizes >> shift & 1) {
-            largest = shift;
-        }
+    while (value >>= 1) {
+        log2++;
     }
-    return MIN(MOST_PAGES, 1ULL << (MOST_BYTES_LOG2 - largest));
+    return log2;
 }
 
-static uint32_t page_size_bits(const RefPhb *phb)
+/* Of a window as large as the bus allows */
+static uint64_t most_pages(const RefPhb *phb)
+{
+    return MIN(MOST_PAGES,
+               1ULL << (MOST_BYTES_LOG2 - log2_below(phb->page_sizes)));
+}
+
+static uint32_t page_size_bits(uint64_t page_sizes)
 {
     static const unsigned shift_of_bit[] = {
         12, 16, 24, 25, 26, 27, 28, 34, 21
@@ -325,32 +330,11 @@ static uint32_t page_size_bits(const RefPhb *phb)
     uint32_t bits = 0;
 
     for (unsigned bit = 0; bit < G_N_ELEMENTS(shift_of_bit); bit++) {
-        if (phb->page_sizes >> shift_of_bit[bit] & 1) {
+        if (page_sizes >> shift_of_bit[bit] & 1) {
             bits |= 1U << bit;
         }
     }
     return bits;
-}
-
-static int32_t query(RefMachine *ref, uint32_t nargs, const uint32_t *args,
-                     uint32_t nret, uint32_t *rets)
-{
-    RefPhb *phb = nargs == 3 && (nret == 5 || nret == 6) ?
-                  find_phb(ref, args) : NULL;
-
-    if (!phb) {
-        return REF_RTAS_PARAMETER;
-    }
-    rets[1] = free_windows(phb);
-    if (nret == 6) {
-        rets[2] = most_pages(phb) >> 32;
-        rets[3] = (uint32_t)most_pages(phb);
-    } else {
-        rets[2] = MIN(most_pages(phb), 0x80000000);
-    }
-    rets[nret - 2] = page_size_bits(phb);
-    rets[nret - 1] = 0;
-    return REF_RTAS_OK;
 }
 
 static bool overlaps(const RefWindow *window, uint64_t start, uint64_t size)
@@ -373,6 +357,80 @@ static bool fits(const RefPhb *phb, uint64_t start, unsigned page_shift,
     return start % (1ULL << page_shift) == 0;
 }
 
+/* Where a window may start; false: nowhere there */
+static bool place(const RefPhb *phb, int number, uint64_t *start)
+{
+    if (number == 0) {
+        *start = phb->low_addr;
+        return true;
+    }
+    *start = phb->limited ? FOUR_GIB : phb->high_addr;
+    return phb->limited_ok || !phb->limited;
+}
+
+static bool find_place(const RefPhb *phb, unsigned page_shift, uint64_t size,
+                       uint64_t *start)
+{
+    return (place(phb, 0, start) && fits(phb, *start, page_shift, size)) ||
+           (place(phb, 1, start) && fits(phb, *start, page_shift, size));
+}
+
+typedef struct Offer {
+    unsigned windows;
+    uint64_t pages, page_sizes;
+} Offer;
+
+/* What can be created: look for the largest that fits by trying */
+static Offer offer_of(const RefPhb *phb)
+{
+    Offer offer = { .pages = most_pages(phb), .page_sizes = phb->page_sizes };
+    unsigned largest, bytes_log2 = MOST_BYTES_LOG2;
+    uint64_t start;
+
+    for (int i = 0; i < 2; i++) {
+        offer.windows += place(phb, i, &start) && fits(phb, start, 0, 1);
+    }
+    offer.windows = MIN(offer.windows, free_windows(phb));
+    if (!offer.windows) {
+        return offer;
+    }
+    for (unsigned shift = 0; shift < 64; shift++) {
+        if (phb->page_sizes >> shift & 1 &&
+            !find_place(phb, shift, 1ULL << shift, &start)) {
+            offer.page_sizes -= 1ULL << shift;
+        }
+    }
+    largest = log2_below(offer.page_sizes);
+    while (!find_place(phb, largest, 1ULL << bytes_log2, &start)) {
+        bytes_log2--;
+    }
+    offer.pages = MIN(MOST_PAGES, 1ULL << (bytes_log2 - largest));
+    return offer;
+}
+
+static int32_t query(RefMachine *ref, uint32_t nargs, const uint32_t *args,
+                     uint32_t nret, uint32_t *rets)
+{
+    RefPhb *phb = nargs == 3 && (nret == 5 || nret == 6) ?
+                  find_phb(ref, args) : NULL;
+    Offer offer;
+
+    if (!phb) {
+        return REF_RTAS_PARAMETER;
+    }
+    offer = offer_of(phb);
+    rets[1] = offer.windows;
+    if (nret == 6) {
+        rets[2] = offer.pages >> 32;
+        rets[3] = (uint32_t)offer.pages;
+    } else {
+        rets[2] = MIN(offer.pages, 0x80000000);
+    }
+    rets[nret - 2] = page_size_bits(offer.page_sizes);
+    rets[nret - 1] = 0;
+    return REF_RTAS_OK;
+}
+
 static int32_t create(RefMachine *ref, uint32_t nargs, const uint32_t *args,
                       uint32_t nret, uint32_t *rets)
 {
@@ -388,12 +446,8 @@ static int32_t create(RefMachine *ref, uint32_t nargs, const uint32_t *args,
         return REF_RTAS_PARAMETER;
     }
 
-    start = phb->low_addr;
-    if (!fits(phb, start, page_shift, 1ULL << window_shift)) {
-        start = phb->limited ? FOUR_GIB : phb->high_addr;
-        if (!fits(phb, start, page_shift, 1ULL << window_shift)) {
-            return REF_RTAS_PARAMETER;
-        }
+    if (!find_place(phb, page_shift, 1ULL << window_shift, &start)) {
+        return REF_RTAS_PARAMETER;
     }
     if (phb->refuse_window) {
         return REF_RTAS_HARDWARE;
