@@ -24,6 +24,7 @@
 #include "hw/pci-host/spapr_phb_dma.h"
 #include "hw/ppc/spapr.h"
 #include "migration/vmstate.h"
+#include "trace.h"
 #include <libfdt.h>
 
 /* How many places there are for windows */
@@ -311,11 +312,17 @@ SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
 
 void spapr_phb_dma_reset(SpaprPhbState *sphb)
 {
+    static uint64_t failures;
     Error *err = NULL;
 
     if (spapr_phb_windows_reset(sphb, false, &err) != SPAPR_DDW_OK) {
-        error_reportf_err(err, "%s has no default DMA window: ",
-                          sphb->dtbusname);
+        trace_spapr_phb_no_default_window(sphb->buid, error_get_pretty(err),
+                                          ++failures);
+        /* A guest can reset as often as it likes */
+        warn_report_once("%s has no default DMA window: %s; later failures"
+                         " are only traced (spapr_phb_no_default_window)",
+                         sphb->dtbusname, error_get_pretty(err));
+        error_free(err);
         return;
     }
     spapr_dma_window_clear(phb_window(sphb, 0));

@@ -116,8 +116,12 @@ void vfio_memlock_hint(Error *const *errp, uint64_t bytes)
 static uint64_t status_number(const char *status, const char *name, int base)
 {
     const char *at = strstr(status, name);
+    uint64_t value = 0;
 
-    return at ? strtoull(at + strlen(name), NULL, base) : 0;
+    if (at) {
+        qemu_strtou64(at + strlen(name), &at, base, &value);
+    }
+    return value;
 }
 
 uint64_t vfio_memlock_left(uint64_t used)
