@@ -46,6 +46,7 @@
 #include "hw/ppc/spapr_dma_window.h"
 #include "hw/ppc/spapr_vio.h"
 #include "hw/qdev-properties.h"
+#include "spapr_dma_tces.h"
 #include "spapr_tce_table.h"
 #include "trace.h"
 #include <libfdt.h>
@@ -59,18 +60,6 @@
 /* More entries than this do not fit into the dense migration stream */
 #define MIG_DENSE_MAX (1ULL << 31)
 
-/*
- * What translation needs, in one piece, so that a reader which saw the window
- * before it was disabled works on a consistent copy.
- */
-struct SpaprDmaTces {
-    struct rcu_head rcu;
-    SpaprTceTable *table;
-    uint32_t page_shift;
-    uint64_t *kvm_words;        /* mapping behind @table if KVM made it */
-    size_t kvm_bytes;
-};
-
 /* All windows, enabled or not; protected by the BQL */
 static GHashTable *windows_by_liobn(void)
 {
@@ -82,8 +71,7 @@ static GHashTable *windows_by_liobn(void)
     return windows;
 }
 
-/* What was looked for last, since a guest keeps to one window for a while */
-static SpaprDmaWindow *recent_window;
+SpaprDmaWindow *spapr_dma_window_recent;
 
 static QLIST_HEAD(, SpaprDmaMapper) mappers = QLIST_HEAD_INITIALIZER(mappers);
 
@@ -425,18 +413,13 @@ bool spapr_dma_ram_valid(uint64_t gpa, uint64_t size)
     return true;
 }
 
-/*
- * Do all of these words that have permission name the RAM which the machine
- * starts with?  It lies at 0 without holes, and most TCEs point into it.
- */
+/* Do all of these words that have permission name boot RAM? */
 static bool tces_in_boot_ram(const SpaprDmaWindow *window,
                              const uint64_t *tces, uint64_t count)
 {
-    unsigned page_shift = window->geometry.page_shift;
-    uint64_t pages = current_machine->ram_size >> page_shift;
-
     for (uint64_t i = 0; i < count; i++) {
-        if (spapr_tce_perm(tces[i]) && tces[i] >> page_shift >= pages) {
+        if (spapr_tce_perm(tces[i]) &&
+            !spapr_dma_in_boot_ram(tces[i], window->geometry.page_shift)) {
             return false;
         }
     }
@@ -465,7 +448,7 @@ bool spapr_dma_window_tces_valid(const SpaprDmaWindow *window,
 
 uint64_t spapr_dma_window_get(SpaprDmaWindow *window, uint64_t index)
 {
-    return spapr_tce_table_get(window->tces->table, index);
+    return spapr_tce_table_look(window->tces->table, index);
 }
 
 /* Show one mapper what is about to be stored */
@@ -707,15 +690,12 @@ static bool window_attach_all(SpaprDmaWindow *window, Error **errp)
 
 SpaprDmaWindow *spapr_dma_window_find(uint64_t liobn)
 {
-    if (recent_window && recent_window->liobn == liobn) {
-        return recent_window;
-    }
     if (liobn > UINT32_MAX) {
         return NULL;
     }
-    recent_window = g_hash_table_lookup(windows_by_liobn(),
-                                        GUINT_TO_POINTER(liobn));
-    return recent_window;
+    spapr_dma_window_recent = g_hash_table_lookup(windows_by_liobn(),
+                                                  GUINT_TO_POINTER(liobn));
+    return spapr_dma_window_recent;
 }
 
 static bool geometry_check(const SpaprDmaWindow *window,
@@ -1139,7 +1119,7 @@ static void window_unrealize(DeviceState *dev)
     vmstate_unregister(VMSTATE_IF(dev), &vmstate_window, window);
     spapr_dma_window_disable(window);
     g_hash_table_remove(windows_by_liobn(), GUINT_TO_POINTER(window->liobn));
-    recent_window = NULL;
+    spapr_dma_window_recent = NULL;
     g_ptr_array_unref(window->mappers);
 }
 

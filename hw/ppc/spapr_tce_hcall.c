@@ -27,20 +27,48 @@
 #include "exec/address-spaces.h"
 #include "hw/ppc/spapr.h"
 #include "hw/ppc/spapr_dma_window.h"
+#include "spapr_dma_tces.h"
 #include "spapr_tce_table.h"
 #include "trace.h"
 
 /* A list of TCEs fills a 4 KiB page */
 #define TCE_LIST_ENTRIES 512
 
+/* The window that a guest names, or NULL */
+static inline SpaprDmaWindow *find_window(uint64_t liobn)
+{
+    SpaprDmaWindow *window = spapr_dma_window_recent;
+
+    return window && window->liobn == liobn ? window
+                                            : spapr_dma_window_find(liobn);
+}
+
 /*
- * Find the entries that a guest names.  Returns NULL unless all of them exist
- * in an enabled window.
+ * Find the entry that a guest names.  Returns NULL unless it exists in an
+ * enabled window.
  */
+static inline SpaprDmaWindow *find_entry(uint64_t liobn, uint64_t ioba,
+                                         uint64_t *index)
+{
+    SpaprDmaWindow *window = find_window(liobn);
+    const SpaprDmaGeometry *g;
+    uint64_t offset;
+
+    if (!window) {
+        return NULL;
+    }
+    g = &window->geometry;
+    offset = ioba - g->bus_offset;
+    *index = offset >> g->page_shift;
+    return *index < g->entries && *index << g->page_shift == offset ? window
+                                                                    : NULL;
+}
+
+/* The same for neighbouring entries, all of which have to exist */
 static SpaprDmaWindow *find_entries(uint64_t liobn, uint64_t ioba,
                                     uint64_t count, uint64_t *index)
 {
-    SpaprDmaWindow *window = spapr_dma_window_find(liobn);
+    SpaprDmaWindow *window = find_window(liobn);
     const SpaprDmaGeometry *g;
     uint64_t offset;
 
@@ -73,11 +101,12 @@ static target_ulong h_put_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               target_ulong opcode, target_ulong *args)
 {
     uint64_t liobn = args[0], ioba = args[1], tce = args[2], index;
-    SpaprDmaWindow *window = find_entries(liobn, ioba, 1, &index);
+    SpaprDmaWindow *window = find_entry(liobn, ioba, &index);
     target_long ret = H_PARAMETER;
 
     if (window) {
-        ret = put_tces(window, index, &tce, 1);
+        ret = spapr_dma_window_put_quiet(window, index, tce) ?
+              H_SUCCESS : put_tces(window, index, &args[2], 1);
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
         trace_spapr_iommu_pci_put(liobn, ioba, tce, ret);
@@ -91,11 +120,11 @@ static target_ulong h_get_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               target_ulong opcode, target_ulong *args)
 {
     uint64_t liobn = args[0], ioba = args[1], tce = 0, index;
-    SpaprDmaWindow *window = find_entries(liobn, ioba, 1, &index);
+    SpaprDmaWindow *window = find_entry(liobn, ioba, &index);
     target_long ret = H_PARAMETER;
 
     if (window) {
-        tce = spapr_dma_window_get(window, index);
+        tce = spapr_tce_table_look(window->tces->table, index);
         args[0] = tce;
         ret = H_SUCCESS;
     }

@@ -8,8 +8,11 @@
  *
  * Invariants, whenever no call is under way:
  *   - a leaf that is in the tree has a populated word, a node has a child;
+ *     one leaf may be empty, that of entry @idle;
  *   - @live of a leaf counts its populated words, of a node its children;
- *   - @populated is the sum over the leaves, @bytes the size of all blocks.
+ *   - @populated is the sum over the leaves, @bytes the size of all blocks;
+ *   - @hot is the leaf of @hot_count entries from @hot_first on, or a leaf
+ *     of zeroes if there is none.  Readers without a lock do not use it.
  * While a write is under way a block may be empty for a moment.
  *
  * Readers without a lock: a block is zeroed before it is linked, links are
@@ -27,31 +30,16 @@
 #define LEVEL_BITS 9
 #define FANOUT (1 << LEVEL_BITS)
 
-/* What leaves and nodes have in common */
-typedef struct TceBlock {
-    char room[SPAPR_TCE_DEFER_ROOM];
-    unsigned live;
-} TceBlock;
-
-typedef struct TceLeaf {
-    TceBlock block;
-    uint64_t words[FANOUT];
-} TceLeaf;
+typedef SpaprTceBlock TceBlock;
+typedef SpaprTceLeaf TceLeaf;
 
 typedef struct TceNode {
     TceBlock block;
     TceBlock *children[FANOUT];
 } TceNode;
 
-struct SpaprTceTable {
-    uint64_t entries;           /* set once */
-    uint64_t *flat;             /* set once; NULL if sparse */
-    unsigned top_level;         /* set once */
-    SpaprTceDefer defer;        /* set before there is a reader */
-    TceBlock *root;             /* NULL if nothing is populated */
-    uint64_t populated;         /* these two: sparse only */
-    uint64_t bytes;
-};
+/* What @hot is for a hole: nobody writes to it, since @live is 0 */
+static TceLeaf hole_leaf;
 
 G_STATIC_ASSERT(SPAPR_TCE_LEAF_ENTRIES == FANOUT);
 
@@ -144,6 +132,14 @@ static TceBlock *need_block(SpaprTceTable *table, TceBlock **link,
     return block;
 }
 
+/* From now on spapr_tce_table_look() and _set() find @leaf at once */
+static void make_hot(SpaprTceTable *table, uint64_t index, TceLeaf *leaf)
+{
+    table->hot_first = index - index % FANOUT;
+    table->hot_count = clip(table, table->hot_first, FANOUT);
+    table->hot = leaf;
+}
+
 /* The caller populates a word of it next */
 static TceLeaf *need_leaf(SpaprTceTable *table, uint64_t index)
 {
@@ -157,6 +153,7 @@ static TceLeaf *need_leaf(SpaprTceTable *table, uint64_t index)
         level--;
         block = need_block(table, &node->children[slot], block, level);
     }
+    make_hot(table, index, as_leaf(block));
     return as_leaf(block);
 }
 
@@ -194,8 +191,59 @@ static void clear_below(SpaprTceTable *table, TceBlock **link,
     if (!block->live) {
         g_atomic_pointer_set(link, NULL);
         table->bytes -= block_size(level);
+        if (&table->hot->block == block) {
+            table->hot_count = 0;
+        }
         table->defer(block);
     }
+}
+
+/*
+ * The leaf of @index is empty now.  A guest that unmaps the last page of a
+ * leaf will map one there soon: keep it, and let go of the one before.
+ */
+static void keep_idle(SpaprTceTable *table, uint64_t index)
+{
+    uint64_t old = table->idle;
+    uint64_t hole;
+    TceBlock *leaf;
+
+    table->idle = index - index % FANOUT;
+    if (old == table->idle) {
+        return;
+    }
+    leaf = find_leaf(table, old, &hole);
+    if (leaf && !leaf->live) {
+        clear_below(table, &table->root, table->top_level, old, old);
+    }
+}
+
+/* Zero words of one leaf, not all that it has */
+static void clear_in_leaf(SpaprTceTable *table, uint64_t index,
+                          uint64_t count)
+{
+    uint64_t hole;
+    TceBlock *leaf = find_leaf(table, index, &hole);
+
+    if (!leaf || !leaf->live) {
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        leaf_store(table, as_leaf(leaf), index % FANOUT + i, 0);
+    }
+    if (!leaf->live) {
+        keep_idle(table, index);
+    }
+}
+
+/* Are these entries part of one leaf, and not all of it? */
+static bool within_leaf(const SpaprTceTable *table, uint64_t index,
+                        uint64_t count)
+{
+    uint64_t first = index - index % FANOUT;
+
+    return index - first + count <= FANOUT &&
+           count < clip(table, first, FANOUT);
 }
 
 static void free_below(TceBlock *block, unsigned level)
@@ -275,7 +323,21 @@ uint64_t spapr_tce_table_get(const SpaprTceTable *table, uint64_t index)
     return leaf ? word_load(&as_leaf(leaf)->words[index % FANOUT]) : 0;
 }
 
-void spapr_tce_table_set(SpaprTceTable *table, uint64_t index, uint64_t tce)
+uint64_t spapr_tce_table_look_up(SpaprTceTable *table, uint64_t index)
+{
+    uint64_t hole;
+    TceBlock *leaf;
+
+    if (table->flat || index >= table->entries) {
+        return spapr_tce_table_get(table, index);
+    }
+    leaf = find_leaf(table, index, &hole);
+    make_hot(table, index, leaf ? as_leaf(leaf) : &hole_leaf);
+    return table->hot->words[index % FANOUT];
+}
+
+void spapr_tce_table_set_slow(SpaprTceTable *table, uint64_t index,
+                              uint64_t tce)
 {
     if (index >= table->entries) {
         return;
@@ -345,6 +407,8 @@ void spapr_tce_table_clear(SpaprTceTable *table, uint64_t index,
         for (uint64_t i = 0; i < count; i++) {
             word_store(&table->flat[index + i], 0);
         }
+    } else if (within_leaf(table, index, count)) {
+        clear_in_leaf(table, index, count);
     } else if (count && table->root) {
         clear_below(table, &table->root, table->top_level, index,
                     index + count - 1);

@@ -47,6 +47,7 @@
 #define SPAPR_TCE_DEFER_ROOM (2 * sizeof(void *))
 
 typedef struct SpaprTceTable SpaprTceTable;
+typedef struct SpaprTceBlock SpaprTceBlock;
 
 /**
  * SpaprTceDefer: takes over a block that readers may still look at
@@ -54,6 +55,36 @@ typedef struct SpaprTceTable SpaprTceTable;
  *         first %SPAPR_TCE_DEFER_ROOM bytes are nobody's and suit a link
  */
 typedef void (*SpaprTceDefer)(gpointer block);
+
+/* What leaves and nodes have in common; nobody else's business */
+struct SpaprTceBlock {
+    char room[SPAPR_TCE_DEFER_ROOM];
+    unsigned live;
+};
+
+/* The same for what leaves have */
+typedef struct SpaprTceLeaf {
+    SpaprTceBlock block;
+    uint64_t words[SPAPR_TCE_LEAF_ENTRIES];
+} SpaprTceLeaf;
+
+/*
+ * A table.  It is here only so that the most frequent calls need not be
+ * calls; see the source for what must hold.
+ */
+struct SpaprTceTable {
+    uint64_t hot_first;         /* which words @hot has, if @hot_count is */
+    uint64_t hot_count;         /* not 0; both 0 if the table is flat */
+    SpaprTceLeaf *hot;          /* looked at last, a hole has one as well */
+    uint64_t populated;         /* sparse only */
+    uint64_t entries;           /* set once */
+    uint64_t *flat;             /* set once; NULL if sparse */
+    unsigned top_level;         /* set once */
+    SpaprTceDefer defer;        /* set before there is a reader */
+    SpaprTceBlock *root;        /* NULL if the tree has no block */
+    uint64_t bytes;             /* of all blocks */
+    uint64_t idle;              /* first entry of the leaf that may be empty */
+};
 
 /**
  * SpaprTceSpan: stored words, the first and the last of them populated
@@ -109,8 +140,8 @@ static inline uint64_t spapr_tce_target(uint64_t tce, unsigned page_shift)
  * spapr_tce_table_new: make a sparse table of zeroes
  * @entries: 1 .. %SPAPR_TCE_TABLE_MAX_ENTRIES
  *
- * Returns NULL if @entries is outside of that.  An empty table holds no
- * memory but its handle.
+ * Returns NULL if @entries is outside of that.  A table that was never
+ * written, or cleared as a whole, holds no memory but its handle.
  */
 SpaprTceTable *spapr_tce_table_new(uint64_t entries);
 
@@ -156,13 +187,58 @@ uint64_t spapr_tce_table_entries(const SpaprTceTable *table);
  */
 uint64_t spapr_tce_table_get(const SpaprTceTable *table, uint64_t index);
 
+/* What spapr_tce_table_look() does if it has to search */
+uint64_t spapr_tce_table_look_up(SpaprTceTable *table, uint64_t index);
+
+/* What spapr_tce_table_set() does if it has to search */
+void spapr_tce_table_set_slow(SpaprTceTable *table, uint64_t index,
+                              uint64_t tce);
+
+/**
+ * spapr_tce_table_look: read one word under the lock
+ * @table: a table
+ * @index: which; 0 is returned beyond the end
+ *
+ * Fast for neighbours of what was looked at last.
+ */
+static inline uint64_t spapr_tce_table_look(SpaprTceTable *table,
+                                            uint64_t index)
+{
+    uint64_t slot = index - table->hot_first;
+
+    if (slot < table->hot_count) {
+        return table->hot->words[slot];
+    }
+    return spapr_tce_table_look_up(table, index);
+}
+
 /**
  * spapr_tce_table_set: write one word
  * @table: a table
  * @index: which
  * @tce: raw word
+ *
+ * Fast for neighbours of what was looked at last.
  */
-void spapr_tce_table_set(SpaprTceTable *table, uint64_t index, uint64_t tce);
+static inline void spapr_tce_table_set(SpaprTceTable *table, uint64_t index,
+                                       uint64_t tce)
+{
+    uint64_t slot = index - table->hot_first;
+
+    if (slot < table->hot_count) {
+        SpaprTceLeaf *leaf = table->hot;
+        int change = (tce != 0) - (leaf->words[slot] != 0);
+
+        /* An empty leaf, or one that gets empty, is not as simple */
+        if (leaf->block.live && leaf->block.live + change) {
+            leaf->block.live += change;
+            table->populated += change;
+            __atomic_store_n(&leaf->words[slot], tce, __ATOMIC_RELAXED);
+            return;
+        }
+    }
+    spapr_tce_table_set_slow(table, index, tce);
+}
 
 /**
  * spapr_tce_table_put: write neighbouring words
@@ -188,8 +264,11 @@ void spapr_tce_table_fill(SpaprTceTable *table, uint64_t index, uint64_t tce,
  * spapr_tce_table_clear: write zeroes
  * @table: a table
  * @index: the first
- * @count: how many; the cost is that of the populated leaves in the range,
- *         and what becomes empty is released
+ * @count: how many; the cost is that of the populated leaves in the range
+ *
+ * What becomes empty is released, but for one leaf: that which was cleared
+ * word by word or in parts is likely to be filled again, so it stays until
+ * another is emptied like that or a greater range is cleared.
  */
 void spapr_tce_table_clear(SpaprTceTable *table, uint64_t index,
                            uint64_t count);
