@@ -75,6 +75,35 @@ SpaprDmaWindow *spapr_dma_window_recent;
 
 static QLIST_HEAD(, SpaprDmaMapper) mappers = QLIST_HEAD_INITIALIZER(mappers);
 
+/* ---- KVM ---- */
+
+static bool kvm_present(void)
+{
+    return kvm_enabled();
+}
+
+static bool kvm_updates_vfio(void)
+{
+    return kvmppc_has_cap_spapr_vfio();
+}
+
+static uint64_t *kvm_create_table(const SpaprDmaWindow *window, int *fd)
+{
+    const SpaprDmaGeometry *geometry = &window->geometry;
+
+    return kvmppc_create_spapr_tce(window->liobn, geometry->page_shift,
+                                   geometry->bus_offset, geometry->entries,
+                                   fd, false);
+}
+
+static const SpaprDmaKvm real_kvm = {
+    .present = kvm_present,
+    .updates_vfio = kvm_updates_vfio,
+    .create_table = kvm_create_table,
+};
+
+const SpaprDmaKvm *spapr_dma_kvm = &real_kvm;
+
 /* ---- TCEs: which table, and how it goes away ---- */
 
 static void release_block(gpointer block)
@@ -115,14 +144,14 @@ static void tces_release(SpaprDmaTces *tces, int fd)
 /* Can KVM handle hypercalls for a window that this mapper mirrors? */
 static bool mapper_bears_kvm(const SpaprDmaMapper *mapper)
 {
-    return !mapper->sees_all && kvmppc_has_cap_spapr_vfio();
+    return !mapper->sees_all && spapr_dma_kvm->updates_vfio();
 }
 
 static bool window_bears_kvm(const SpaprDmaWindow *window)
 {
     const SpaprDmaMapper *mapper;
 
-    if (!kvm_enabled() || window->notified ||
+    if (!spapr_dma_kvm->present() || window->notified ||
         window->geometry.entries > UINT32_MAX) {
         return false;
     }
@@ -143,11 +172,7 @@ static SpaprDmaTces *tces_new(const SpaprDmaWindow *window, bool with_kvm,
     tces->page_shift = geometry->page_shift;
     *fd = -1;
     if (with_kvm) {
-        tces->kvm_words = kvmppc_create_spapr_tce(window->liobn,
-                                                  geometry->page_shift,
-                                                  geometry->bus_offset,
-                                                  geometry->entries,
-                                                  fd, false);
+        tces->kvm_words = spapr_dma_kvm->create_table(window, fd);
     }
     if (tces->kvm_words) {
         tces->kvm_bytes = geometry->entries * sizeof(uint64_t);
@@ -393,10 +418,6 @@ static void notify_map(SpaprDmaWindow *window, uint64_t index,
 
 bool spapr_dma_ram_valid(uint64_t gpa, uint64_t size)
 {
-    if (size && gpa + size - 1 < gpa) {
-        return false;
-    }
-
     RCU_READ_LOCK_GUARD();
     while (size) {
         hwaddr xlat, len = size;
@@ -404,7 +425,7 @@ bool spapr_dma_ram_valid(uint64_t gpa, uint64_t size)
                                                    &xlat, &len, false,
                                                    MEMTXATTRS_UNSPECIFIED);
 
-        if (!len || !memory_region_is_ram(mr)) {
+        if (!memory_region_is_ram(mr)) {
             return false;
         }
         gpa += len;
@@ -706,7 +727,7 @@ static bool geometry_check(const SpaprDmaWindow *window,
     uint64_t size;
 
     if (g->page_shift < SPAPR_TCE_PAGE_SHIFT || g->page_shift > 63 ||
-        !g->entries || g->entries > SPAPR_TCE_TABLE_MAX_ENTRIES ||
+        g->entries > SPAPR_TCE_TABLE_MAX_ENTRIES ||
         g->entries > UINT64_MAX >> g->page_shift) {
         error_setg(errp, "DMA window 0x%x cannot have 0x%" PRIx64
                    " pages of 2^%u bytes", window->liobn, g->entries,
@@ -770,10 +791,6 @@ bool spapr_dma_window_enable(SpaprDmaWindow *window,
 {
     MemoryRegion *mr = MEMORY_REGION(&window->iommu);
 
-    if (spapr_dma_window_enabled(window)) {
-        error_setg(errp, "DMA window 0x%x is enabled already", window->liobn);
-        return false;
-    }
     if (!geometry_check(window, geometry, errp) ||
         !window_prepare(window, geometry, errp)) {
         return false;
@@ -1203,19 +1220,6 @@ static uint64_t window_min_page_size(IOMMUMemoryRegion *iommu)
     return 1ULL << window->geometry.page_shift;
 }
 
-static int window_get_attr(IOMMUMemoryRegion *iommu,
-                           enum IOMMUMemoryRegionAttr attr, void *data)
-{
-    SpaprDmaWindow *window = container_of(iommu, SpaprDmaWindow, iommu);
-
-    if (attr != IOMMU_ATTR_SPAPR_TCE_FD || window->fd < 0 ||
-        !kvmppc_has_cap_spapr_vfio()) {
-        return -EINVAL;
-    }
-    *(int *)data = window->fd;
-    return 0;
-}
-
 static int window_notify_flag_changed(IOMMUMemoryRegion *iommu,
                                       IOMMUNotifierFlag old,
                                       IOMMUNotifierFlag new, Error **errp)
@@ -1242,7 +1246,6 @@ static void window_region_class_init(ObjectClass *klass, void *data)
     imrc->replay = window_notifier_replay;
     imrc->get_min_page_size = window_min_page_size;
     imrc->notify_flag_changed = window_notify_flag_changed;
-    imrc->get_attr = window_get_attr;
 }
 
 static const TypeInfo window_types[] = {

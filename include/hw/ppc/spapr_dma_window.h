@@ -178,6 +178,27 @@ struct SpaprDmaWindow {
 };
 
 /**
+ * SpaprDmaKvm: what windows want of KVM
+ * @present: is the machine run by KVM?
+ * @updates_vfio: does KVM update the tables of VFIO along with its own?
+ * @create_table: have KVM handle the hypercalls of a window that is being
+ *                enabled.  Returns a mapping of the table, of one word per
+ *                entry and all zero, and stores the table's file descriptor;
+ *                or NULL if KVM makes none
+ */
+typedef struct SpaprDmaKvm {
+    bool (*present)(void);
+    bool (*updates_vfio)(void);
+    uint64_t *(*create_table)(const SpaprDmaWindow *window, int *fd);
+} SpaprDmaKvm;
+
+/*
+ * The accelerator's, unless a test that runs in this process put itself in its
+ * place.
+ */
+extern const SpaprDmaKvm *spapr_dma_kvm;
+
+/**
  * spapr_dma_window_new: make a disabled window
  * @owner: device whose QOM child it becomes
  * @liobn: its number, unique in the machine
@@ -201,7 +222,7 @@ SpaprDmaWindow *spapr_dma_window_find(uint64_t liobn);
 /**
  * spapr_dma_window_enable: give a disabled window its geometry and publish it
  * @window: a disabled window
- * @geometry: where and how large
+ * @geometry: where and how large; with entries
  * @errp: says what is wrong with the geometry, or who refused it
  *
  * First the geometry is checked, then the table is made and every mapper of
@@ -306,7 +327,7 @@ bool spapr_dma_window_tces_valid(const SpaprDmaWindow *window,
 /**
  * spapr_dma_ram_valid: is this range guest RAM from end to end?
  * @gpa: guest physical address
- * @size: bytes; a range that wraps is not
+ * @size: bytes; the range does not wrap
  */
 bool spapr_dma_ram_valid(uint64_t gpa, uint64_t size);
 
