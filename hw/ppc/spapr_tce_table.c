@@ -102,8 +102,8 @@ static uint64_t clip_to_leaf(uint64_t index, uint64_t count)
  * Returns that leaf, or NULL with @hole telling which entries around @index
  * are known to be zero, as a mask.
  */
-static TceBlock *find_leaf(const SpaprTceTable *table, uint64_t index,
-                           uint64_t *hole)
+static inline TceBlock *find_leaf(const SpaprTceTable *table, uint64_t index,
+                                  uint64_t *hole)
 {
     TceBlock *block = link_load(&table->root);
     unsigned level = table->top_level;
@@ -301,11 +301,6 @@ void spapr_tce_table_free(SpaprTceTable *table)
         free_below(table->root, table->top_level);
     }
     g_free(table);
-}
-
-uint64_t spapr_tce_table_entries(const SpaprTceTable *table)
-{
-    return table->entries;
 }
 
 uint64_t spapr_tce_table_get(const SpaprTceTable *table, uint64_t index)

@@ -176,7 +176,10 @@ void spapr_tce_table_free(SpaprTceTable *table);
  * spapr_tce_table_entries: number of entries that the table was made with
  * @table: a table
  */
-uint64_t spapr_tce_table_entries(const SpaprTceTable *table);
+static inline uint64_t spapr_tce_table_entries(const SpaprTceTable *table)
+{
+    return table->entries;
+}
 
 /**
  * spapr_tce_table_get: read one word
