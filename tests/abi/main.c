@@ -15,10 +15,12 @@
 Host host;
 
 static const char usage[] =
-    "usage: abi-test [--page BYTES] [--seed N --random COUNT] DEVICE...\n"
+    "usage: abi-test [--page BYTES] [--power8] [--seed N --random COUNT]\n"
+    "                DEVICE...\n"
     "\n"
     "  DEVICE          PCI address under vfio-pci, each in its own group\n"
     "  --page BYTES    page size of the host, if it is not ours\n"
+    "  --power8        spare a host of that kind what would take it hours\n"
     "  --random COUNT  print the transcript of COUNT random calls instead\n"
     "  --seed N        of the random calls (default 1)\n";
 
@@ -47,6 +49,7 @@ int main(int argc, char **argv)
         { "page", required_argument, NULL, 'p' },
         { "random", required_argument, NULL, 'r' },
         { "seed", required_argument, NULL, 's' },
+        { "power8", no_argument, NULL, '8' },
         { NULL }
     };
     unsigned long seed = 1, random = 0;
@@ -63,6 +66,9 @@ int main(int argc, char **argv)
             break;
         case 's':
             seed = atol(optarg);
+            break;
+        case '8':
+            host.power8 = true;
             break;
         default:
             fputs(usage, stderr);

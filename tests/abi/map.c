@@ -32,11 +32,11 @@ static void arguments(void)
     check("MAP beyond the window", do_map(fd, START64, memory, io, 3),
           -ENXIO);
     check("MAP, size 1", do_map(fd, 0, memory, 1, 3), -EINVAL);
-    check("MAP of nothing", do_map(fd, 0, memory, 0, 3), 0);
+    check("MAP of nothing", do_map(fd, io, memory, 0, 3), 0);
     check("MAP from 1", do_map(fd, 0, memory + 1, io, 3), -EINVAL);
     check("MAP at 1", do_map(fd, 1, memory, io, 3), 1);
     check("MAP at 1 with no flag", do_map(fd, 1, memory, io, 0), -EINVAL);
-    check("MAP of other memory", do_map(fd, 0, memory + MIB, io, 3),
+    check("MAP of other memory", do_map(fd, io, memory + MIB, io, 3),
           -EINVAL);
     check("MAP to read", do_map(fd, 0, memory, io, 1), 0);
     check("MAP to write", do_map(fd, 0, memory, io, 2), 0);
@@ -52,7 +52,7 @@ static void arguments(void)
     check("UNMAP at 1", do_unmap(fd, 1, io), 1);
     check("UNMAP beyond the window", do_unmap(fd, START64, io), -ENXIO);
     check("UNMAP of all", do_unmap(fd, 0, host.info.dma32_window_size), 0);
-    check("UNMAP of nothing", do_unmap(fd, 0, 0), 0);
+    check("UNMAP of nothing", do_unmap(fd, io, 0), 0);
     unmap.flags = 0;
     unmap.size = io;
     check("UNMAP of a hole", call(fd, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
@@ -71,6 +71,20 @@ static void half(void)
           -EINVAL);
     check("UNREGISTER", do_unregister(fd, memory, MIB), 0);
     check("nothing is mapped", do_register(fd, memory, MIB / 2), 0);
+}
+
+/* Nothing is changed from entry 0 on: POWER8 does not come back from this */
+static void nothing_at_0(void)
+{
+    Setup setup = set_up(1, VFIO_SPAPR_TCE_v2_IOMMU);
+    uint8_t *memory = make_memory(2 * MIB);
+    const int fd = setup.container;
+
+    check("register", do_register(fd, memory, MIB), 0);
+    check("MAP of nothing", do_map(fd, 0, memory, 0, 3), 0);
+    check("MAP of other memory",
+          do_map(fd, 0, memory + MIB, host.page, 3), -EINVAL);
+    check("UNMAP of nothing", do_unmap(fd, 0, 0), 0);
 }
 
 static void sizes(void)
@@ -95,7 +109,7 @@ static void sizes(void)
         }
         snprintf(what, sizeof(what), "window with page shift %u", shift);
         check(what, do_create(fd, shift, GIB, 1, NULL), 0);
-        check("MAP of a page", do_map(fd, 0, memory, io, 3), want);
+        check("MAP of a page", do_map(fd, io, memory, io, 3), want);
         check("MAP at the end", do_map(fd, GIB - io, memory, io, 3), want);
         check("MAP in the rest of the table",
               do_map(fd, table - io, memory, io, 3), want);
@@ -131,6 +145,9 @@ void map_cases(void)
 {
     run_case("map arguments", arguments);
     run_case("half a map", half);
+    if (!host.power8) {
+        run_case("nothing at 0", nothing_at_0);
+    }
     run_case("page sizes", sizes);
     run_case("two levels", multi_level);
 }

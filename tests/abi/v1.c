@@ -31,10 +31,10 @@ static void basics(void)
     check("MAP from 1", do_map(fd, 0, memory + 1, io, 3), -EINVAL);
     check("MAP with no flag", do_map(fd, 0, memory, io, 0), -EINVAL);
     check("MAP elsewhere", do_map(fd, START64, memory, io, 3), -ENXIO);
-    check("MAP of nothing there", do_map(fd, 0, (void *)io, io, 3),
+    check("MAP of nothing there", do_map(fd, io, (void *)io, io, 3),
           -EFAULT);
     mprotect(memory, host.page, PROT_READ);
-    check("MAP to write what cannot be", do_map(fd, 0, memory, io, 3),
+    check("MAP to write what cannot be", do_map(fd, io, memory, io, 3),
           -EFAULT);
     check("UNMAP", do_unmap(fd, 0, info.dma32_window_size), 0);
     check("DISABLE", call(fd, VFIO_IOMMU_DISABLE, NULL), 0);

@@ -100,7 +100,7 @@ static void arguments(void)
 /* Levels against sizes; what a bridge cannot address is refused */
 static void levels(void)
 {
-    static const unsigned pages[] = { 12, 16, 21, 24, 30 };
+    static const unsigned pages[] = { 12, 16, 21, 24, 28, 30 };
     static const unsigned windows[] = { 30, 33, 36, 39, 42 };
     Setup setup = set_up(1, VFIO_SPAPR_TCE_v2_IOMMU);
     const int fd = setup.container;
@@ -110,10 +110,10 @@ static void levels(void)
     long want;
 
     do_remove(fd, 0);
-    for (unsigned i = 0; i < 25; i++) {
+    for (unsigned i = 0; i < 30; i++) {
         const unsigned page = pages[i / 5], window = windows[i % 5];
 
-        if (!(host.info.ddw.pgsizes >> page & 1) || window - page > 31) {
+        if (!(host.info.ddw.pgsizes >> page & 1) || window - page > LARGEST_TABLE) {
             continue;
         }
         for (unsigned n = 1; n <= 5; n++) {

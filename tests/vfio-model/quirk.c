@@ -19,6 +19,7 @@ static struct {
     [QUIRK_OWN_TABLE] = { "own-table", false },
     [QUIRK_SHORT_INFO] = { "short-info", false },
     [QUIRK_V2_EPERM] = { "v2-eperm", false },
+    [QUIRK_ENDLESS_KILL] = { "endless-kill", false },
 };
 
 bool quirk_set(const char *name)

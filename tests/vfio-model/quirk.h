@@ -21,6 +21,7 @@ typedef enum {
     QUIRK_OWN_TABLE,            /* a group takes only tables made for it */
     QUIRK_SHORT_INFO,           /* GET_INFO leaves the window part alone */
     QUIRK_V2_EPERM,             /* v2 without dynamic windows: -EPERM */
+    QUIRK_ENDLESS_KILL,         /* MAP, UNMAP of no entry at 0: for ever */
     QUIRK_COUNT
 } Quirk;
 

@@ -54,9 +54,10 @@ class Variant:
                        '--', os.path.abspath(programs.native), '--page',
                        str(SIZES[self.page]), *self.arguments, *arguments,
                        *DEVICES]
-            done = subprocess.run(command, stdout=subprocess.PIPE,
-                                  stderr=subprocess.DEVNULL if quirk else
-                                  None, text=True)
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True,
+                stderr=subprocess.DEVNULL if quirk else None,
+                env={**os.environ, 'UBSAN_OPTIONS': 'halt_on_error=1'})
         return done.stdout.splitlines()
 
     def kernel(self, programs, arguments=(), time_limit=800):
