@@ -8,16 +8,21 @@ test, and the DMA engine is programmed as its driver would.
 import json
 import os
 import pathlib
+import re
 import socket
 import struct
 import subprocess
 import tempfile
+import time
 
 BUID = 0x800000020000000
 MMIO_CPU, MMIO_BUS = 0x200080000000, 0x80000000
 SCRATCH = 0x10000           # guest memory for RTAS arguments and TCE lists
 TOP = pathlib.Path(__file__).resolve().parents[3]
 FIRMWARE = TOP / 'build/firmware/usr/share/qemu'
+
+ISOLATION_STATE = 9001      # an indicator, of a slot by the index of its DRC
+PCI_DRC = 0x40000000
 
 H_GET_TCE, H_PUT_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT = 0x1c, 0x20, 0x138, \
                                                         0x13c
@@ -69,9 +74,14 @@ class Machine:
             '-qmp', f'unix:{self.path}/qmp', *more]
         for device in devices:
             arguments += ['-device', device]
+        # with sanitizers: QEMU itself leaks at exit, the ledger finds our leaks
+        environment = {
+            **os.environ, 'UBSAN_OPTIONS': 'print_stacktrace=1',
+            'ASAN_OPTIONS': 'detect_leaks=0:detect_stack_use_after_return=0'}
         self.log = open(self.path / 'log', 'w+', encoding='utf-8')
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=self.log)
+                                        stdout=self.log, stderr=self.log,
+                                        env=environment)
         try:
             self.qtest, self.qmp = (_connect(s, self.process)
                                     for s in sockets)
@@ -105,6 +115,11 @@ class Machine:
 
     def output(self):
         return (self.path / 'log').read_text(errors='replace')
+
+    def sanitizer_report(self):
+        """What a sanitizer had to say so far, or None."""
+        found = re.search(r'Sanitizer|runtime error:', self.output())
+        return self.output()[max(0, found.start() - 200):] if found else None
 
     def quit(self):
         """End it; the exit status, negative for a signal, and the ledger."""
@@ -186,6 +201,25 @@ class Machine:
         if answer[0] != 'OK':
             raise NoVerb
         return int(answer[1])
+
+    # ---- migration and unplugging ----
+
+    def migrate(self, command, uri, **arguments):
+        """'completed' or 'failed', of migrate or migrate-incoming."""
+        if 'error' in self.monitor(command, uri=uri, **arguments):
+            return 'failed'
+        while True:
+            answer = self.monitor('query-migrate')['return']
+            if answer.get('status') in ('completed', 'failed'):
+                return answer['status']
+            time.sleep(0.01)
+
+    def unplug(self, name, slot):
+        """device_del, and a guest that lets the device go."""
+        answer = self.monitor('device_del', id=name)
+        self.rtas('set-indicator', [ISOLATION_STATE, PCI_DRC | slot << 3, 0],
+                  1)
+        return 'return' in answer
 
     # ---- DMA windows ----
 
