@@ -16,6 +16,7 @@ help:
 	@echo 'make demo         guest in host in emulated POWER9, step by step'
 	@echo 'make check        all tests; ends with a line of counts'
 	@echo 'make check-TIER   one tier: $(TIERS)'
+	@echo 'make check-abi    the model of a VFIO host against four real kernels'
 	@echo 'make check-stock  what the unmodified base gets wrong, and its own tests'
 	@echo 'make bench        compare speed and scale with the unmodified base'
 	@echo 'make bench-quick  the same in short, as a test'
@@ -37,6 +38,15 @@ check: setup
 $(TIERS:%=check-%): check-%: setup
 	@scripts/check $*
 
+check-abi: setup
+	@scripts/build-target build/native.stamp native
+	@scripts/ninja build/project tests/vfio-model/vfio-model \
+		tests/vfio-model/libvfio-model.so \
+		tests/abi/abi-test tests/abi/abi-test.ppc64le
+	@tests/abi/compare-all build/project/tests/vfio-model/vfio-model \
+		build/project/tests/abi/abi-test \
+		build/project/tests/abi/abi-test.ppc64le
+
 check-stock: setup
 	@scripts/build-target build/native.stamp native
 	@scripts/build-qemu stock
@@ -48,6 +58,8 @@ check-stock: setup
 bench: setup
 	@scripts/build-target build/native.stamp native
 	@scripts/build-target build/stock.stamp stock
+	@scripts/build-target build/ppc64le.stamp ppc64le
+	@scripts/build-target build/stock-ppc64le.stamp stock-ppc64le
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
 		tests/vfio-model/libvfio-model.so \
 		tests/bench/liblarge-pages.so
@@ -62,12 +74,12 @@ soak: setup
 
 clean:
 	rm -rf build/project build/qemu build/qemu-ppc64le build/stock
-	rm -rf build/asan build/fuzz
+	rm -rf build/asan build/fuzz build/stock-ppc64le
 	rm -f build/*.stamp build/*.log
 
 distclean:
 	rm -rf build
 
 .NOTPARALLEL:
-.PHONY: all help setup demo check $(TIERS:%=check-%) check-stock bench \
-        bench-quick soak clean distclean
+.PHONY: all help setup demo check $(TIERS:%=check-%) check-abi check-stock \
+        bench bench-quick soak clean distclean
