@@ -51,7 +51,8 @@ check-stock: setup
 	@scripts/build-target build/native.stamp native
 	@scripts/build-qemu stock
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
-		tests/vfio-model/libvfio-model.so
+		tests/vfio-model/libvfio-model.so \
+		tests/vfio-model/libhost-pages.so
 	@scripts/stock-table
 	@scripts/check --stock upstream
 
