@@ -656,6 +656,29 @@ bool spapr_dma_window_replay(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
     return true;
 }
 
+void spapr_dma_window_unmap_ram(SpaprDmaWindow *window,
+                                SpaprDmaMapper *mapper, uint64_t gpa,
+                                uint64_t size)
+{
+    uint32_t page_shift = window->geometry.page_shift;
+    uint64_t index = 0;
+    SpaprTceRun run;
+
+    window_freeze(window);
+    while (window_next_run(window, &index, window->geometry.entries, &run)) {
+        uint64_t bytes = window_bytes(window, run.count), first, last;
+
+        if (ranges_overlap(run.target, bytes, gpa, size)) {
+            first = run.target < gpa ? gpa - run.target : 0;
+            last = MIN(bytes, gpa + size - run.target) - 1;
+            first >>= page_shift;
+            last >>= page_shift;
+            mapper_unmap(mapper, window, run.index + first, last - first + 1);
+        }
+    }
+    window_thaw(window);
+}
+
 bool spapr_dma_window_attach(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
                              Error **errp)
 {

@@ -263,7 +263,11 @@ static void vfio_prereg_region_del(MemoryListener *listener,
     }
     range = vfio_prereg_range(section);
     known = g_hash_table_lookup(prereg->ranges, &range);
-    if (!known || --known->sections) {
+    if (!known) {
+        return;
+    }
+    prereg->ops->unmap_ram(prereg->opaque, start, range.size);
+    if (--known->sections) {
         return;
     }
     vfio_prereg_unregister(prereg, &range);

@@ -193,9 +193,21 @@ static int vfio_spapr_unregister_ram(void *opaque, void *vaddr, uint64_t size)
     return vfio_spapr_ioctl(opaque, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &reg);
 }
 
+/* Well-behaved guests have done so themselves */
+static void vfio_spapr_unmap_ram(void *opaque, uint64_t gpa, uint64_t size)
+{
+    VFIOSpaprContainer *sc = opaque;
+    VFIOHostWindow *hw;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        spapr_dma_window_unmap_ram(hw->window, &sc->mapper, gpa, size);
+    }
+}
+
 static const VFIOPreregOps vfio_spapr_prereg_ops = {
     .register_ram = vfio_spapr_register_ram,
     .unregister_ram = vfio_spapr_unregister_ram,
+    .unmap_ram = vfio_spapr_unmap_ram,
 };
 
 /*

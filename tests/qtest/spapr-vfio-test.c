@@ -77,27 +77,56 @@ typedef struct VfioTest {
  * Start and stop
  */
 
-static VfioTest *vfio_boot(const char *topology, const char *quirk,
-                           const char *options)
+static char *make_dir(void)
+{
+    char *dir = g_dir_make_tmp("spapr-vfio-XXXXXX", NULL);
+
+    g_assert(dir);
+    return dir;
+}
+
+/* @wrapper: a command that runs a command, with a space behind it, or "" */
+static VfioTest *vfio_boot_under(const char *wrapper, const char *topology,
+                                 const char *quirk, const char *options)
 {
     VfioTest *v = g_new0(VfioTest, 1);
     g_autofree char *qemu = NULL;
 
-    v->dir = g_dir_make_tmp("spapr-vfio-XXXXXX", NULL);
-    g_assert(v->dir);
+    v->dir = make_dir();
     v->topology = g_build_filename(v->dir, "topology", NULL);
     v->control = g_build_filename(v->dir, "control", NULL);
     v->log = g_build_filename(v->dir, "log", NULL);
     g_assert(g_file_set_contents(v->topology, topology, -1, NULL));
 
-    qemu = g_strdup_printf("2>%s %s run --topology %s --control %s %s%s -- %s",
-                           v->log, getenv("VFIO_MODEL"), v->topology,
-                           v->control, quirk ? "--quirk " : "", quirk ?: "",
-                           getenv("QTEST_QEMU_BINARY"));
+    qemu = g_strdup_printf("2>%s %s%s run --topology %s --control %s %s%s"
+                           " -- %s", v->log, wrapper, getenv("VFIO_MODEL"),
+                           v->topology, v->control, quirk ? "--quirk " : "",
+                           quirk ?: "", getenv("QTEST_QEMU_BINARY"));
     g_setenv("QTEST_QEMU_UNDER_MODEL", qemu, true);
     v->t = spapr_dma_boot_env("QTEST_QEMU_UNDER_MODEL",
                               "-m slots=4,maxmem=1G %s", options);
     return v;
+}
+
+static VfioTest *vfio_boot(const char *topology, const char *quirk,
+                           const char *options)
+{
+    return vfio_boot_under("", topology, quirk, options);
+}
+
+/*
+ * On a host with pages of @page bytes, where files that are called *.huge are
+ * made of pages of 2 MiB
+ */
+static VfioTest *vfio_boot_pages(unsigned page, const char *topology,
+                                 const char *options)
+{
+    g_autofree char *beside = g_path_get_dirname(getenv("VFIO_MODEL"));
+    g_autofree char *wrapper = g_strdup_printf(
+        "env LD_PRELOAD=%s/libhost-pages.so HOST_PAGE=%u HUGE_PAGE=%u ",
+        beside, page, 2 * (unsigned)MiB);
+
+    return vfio_boot_under(wrapper, topology, NULL, options);
 }
 
 /* How many lines of the log have @text in them */
@@ -382,6 +411,48 @@ static void test_query(void)
     vfio_quit(v);
 }
 
+/*
+ * B4: tables of windows are locked memory.  RAM and the default window's leave
+ * less than 60 MiB, of which a page of 16 MiB takes 64 KiB for its 2^12 entries
+ * of 16 bytes, and a word for KVM.
+ */
+static void test_query_memlock(void)
+{
+    /* Who may lock more than the limit has none */
+    const char *wrapper = geteuid() ? "" :
+        "setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock ";
+    VfioTest *v = vfio_boot_under(wrapper, "host flavour=powernv memlock=320M\n"
+                                  ONE, NULL, VFIO1);
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+    SpaprDdwWindow w;
+
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, 512);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 24 + 10).status, ==,
+                    RTAS_PARAM_ERROR);
+    w = create(v->t, 24, 24 + 9, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+200000000/12:0]");
+    g_assert_cmpint(spapr_ddw_remove(v->t, w.liobn), ==, RTAS_OK);
+    spapr_assert_available(v->t, 1);
+    vfio_quit(v);
+
+    /* Nothing is left but for the default window */
+    v = vfio_boot_under(wrapper, "host flavour=powernv memlock=261M\n" ONE,
+                        NULL, VFIO1);
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmphex(q.largest, ==, 8);
+    g_assert_cmpuint(q.windows, ==, 1);
+    vfio_quit(v);
+    v = vfio_boot_under(wrapper, "host flavour=powernv memlock=266272K\n" ONE,
+                        NULL, VFIO1);
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmphex(q.largest, ==, 0);
+    g_assert_cmpuint(q.windows, ==, 0);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 24).status, ==,
+                    RTAS_PARAM_ERROR);
+    vfio_quit(v);
+}
+
 /* The host has fewer windows and pages than the PHB would allow */
 static void test_query_small_host(void)
 {
@@ -576,14 +647,69 @@ static void test_create_levels(void)
     vfio_quit(v);
 }
 
-/* C7, C8: more entries than 32 bits count */
+/* C7: more entries than 32 bits count, on a host that knows three levels */
 static void test_create_huge(void)
 {
-    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    VfioTest *v = vfio_boot("host flavour=powernv levels=3\n" ONE, NULL,
+                            VFIO1);
 
     create(v->t, 24, 48, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0"
                      " 800000000000000+1000000000000/12:0]");
+    vfio_quit(v);
+}
+
+/* Guest RAM in a file that claims pages of 2 MiB */
+typedef struct HugeRam {
+    char *dir, *path, *options;
+} HugeRam;
+
+static HugeRam huge_ram_new(const char *devices)
+{
+    HugeRam ram = { .dir = make_dir() };
+
+    ram.path = g_build_filename(ram.dir, "ram.huge", NULL);
+    ram.options = g_strdup_printf("-object memory-backend-file,id=huge,"
+                                  "size=256M,share=on,mem-path=%s "
+                                  "-machine memory-backend=huge %s", ram.path,
+                                  devices);
+    return ram;
+}
+
+static void huge_ram_free(HugeRam *ram)
+{
+    g_assert_cmpint(unlink(ram->path), ==, 0);
+    g_assert_cmpint(rmdir(ram->dir), ==, 0);
+    g_free(ram->options);
+    g_free(ram->path);
+    g_free(ram->dir);
+}
+
+/* C8: 2^32 entries of 2 MiB, which could seem to need no call at all */
+static void test_create_huge_pages(void)
+{
+    HugeRam ram = huge_ram_new(VFIO1);
+    VfioTest *v = vfio_boot_pages(64 * KiB, "host flavour=powernv page=64K"
+                                  " backing=2M\n" ONE, ram.options);
+
+    create(v->t, 24, 53, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0"
+                     " 800000000000000+20000000000000/21:0]");
+    vfio_quit(v);
+    huge_ram_free(&ram);
+}
+
+/*
+ * C24: a host that knows one level is asked for one, however few entries there
+ * are.
+ */
+static void test_create_one_level(void)
+{
+    VfioTest *v = vfio_boot_pages(64 * KiB, "host flavour=powernv page=64K"
+                                  " levels=1\n" ONE, VFIO1);
+
+    create(v->t, 16, 29, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+20000000/16:0]");
     vfio_quit(v);
 }
 
@@ -627,7 +753,7 @@ static void test_create_elsewhere_unknown(void)
     vfio_quit(v);
 }
 
-/* A2, C12, C19: a device that cannot be plugged leaves nothing behind */
+/* A2: a device that cannot be plugged leaves nothing behind */
 static void test_plug_refused(void)
 {
     static const char *const rules[] = {
@@ -650,6 +776,62 @@ static void test_plug_refused(void)
     assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
                    " 'host': '0001:01:00.0', 'addr': '1.0'}");
     vfio_assert_host(v, "[0+40000000/12:1]");
+    vfio_quit(v);
+}
+
+/* C19: what fails last, once the host has its windows, leaves none */
+static void test_plug_replay_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    SpaprDdwWindow w = create(v->t, 12, 28, WINDOW_64);
+
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, w.liobn, w.addr + PAGE, 0x4008000 | TCE_RW, H_SUCCESS);
+    for (unsigned nth = 1; nth <= 3; nth++) {
+        g_autofree char *rule = g_strdup_printf("ioctl=map,nth=%u,"
+                                                "errno=ENOMEM", nth);
+
+        vfio_fault(v, rule);
+        assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                           " 'host': '0001:01:00.0', 'addr': '1.0'}",
+                           "Cannot allocate memory");
+        vfio_no_fault(v);
+        vfio_assert_host(v, "");
+        g_assert_cmpuint(vfio_regions(v), ==, 0);
+    }
+    spapr_assert_tce(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0', 'addr': '1.0'}");
+    vfio_assert_host(v, "[0+40000000/12:1 800000000000000+10000000/12:2]");
+    vfio_quit(v);
+}
+
+/* C2: the reason is the host's */
+static void test_plug_reason(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv memlock=200M\n" ONE, NULL,
+                            "");
+
+    assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                       " 'host': '0001:01:00.0', 'addr': '1.0'}",
+                       "Cannot allocate memory");
+    vfio_assert_host(v, "");
+    vfio_quit(v);
+}
+
+/* C14: the same when nothing can be written to the log in between */
+static void test_plug_reason_no_log(void)
+{
+    VfioTest *v = vfio_boot_under("sh -c 'exec \"$@\" 2>/dev/full' sh ",
+                                  POWERNV ONE, NULL, "");
+
+    vfio_fault(v, "ioctl=tce_create,errno=ENOMEM");
+    assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                       " 'host': '0001:01:00.0', 'addr': '1.0'}",
+                       "Cannot allocate memory");
+    vfio_no_fault(v);
+    vfio_assert_host(v, "");
     vfio_quit(v);
 }
 
@@ -737,6 +919,57 @@ static void test_map_refused(void)
     vfio_no_fault(v);
     put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
     assert_dma(v->t, 1, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
+/* C15: +1 is no success; the real driver has it for some bad addresses */
+static void test_map_plus_one(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    vfio_fault(v, "ioctl=map,return=1");
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_NOT_ENOUGH_RESOURCES);
+    spapr_assert_tce(v->t, LIOBN_DEFAULT, 0, 0);
+    vfio_no_fault(v);
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_fault(v, "ioctl=unmap,return=1");
+    put(v->t, LIOBN_DEFAULT, 0, 0, H_SUCCESS);
+    vfio_no_fault(v);
+    g_assert_cmpuint(vfio_log_count(v, "did not unmap"), ==, 1);
+    vfio_quit(v);
+}
+
+/* B7: a reset leaves the default window to those who use it */
+static void test_reset_keeps_default(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    create(v->t, 16, 28, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    vfio_assert_host(v, "[0+40000000/12:2]");
+    assert_dma(v->t, 1, 0, 0x4000000);
+    vfio_quit(v);
+}
+
+/* A machine reset that gets no default window is told once, and over */
+static void test_reset_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    vfio_fault(v, "ioctl=tce_create,errno=EPERM");
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    for (unsigned i = 0; i < 10; i++) {
+        qtest_system_reset(v->t->qts);
+    }
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_HW_ERROR);
+    vfio_assert_host(v, "[]");
+    g_assert_cmpuint(vfio_log_count(v, "has no default DMA window"), ==, 1);
+    vfio_no_fault(v);
+    qtest_system_reset(v->t->qts);
+    vfio_assert_host(v, JUST_DEFAULT);
+    spapr_assert_default(v->t);
     vfio_quit(v);
 }
 
@@ -902,10 +1135,9 @@ static void test_dimm_not_plugged(void)
 /* C10: pages of a DIMM are too small for a window that the host has */
 static void test_dimm_small_pages(void)
 {
-    VfioTest *v = vfio_boot("host flavour=powernv backing=2M\n" ONE, NULL,
-                            "-object memory-backend-memfd,id=huge,size=256M,"
-                            "hugetlb=on,hugetlbsize=2M "
-                            "-machine memory-backend=huge " VFIO1);
+    HugeRam ram = huge_ram_new(VFIO1);
+    VfioTest *v = vfio_boot_pages(4 * KiB, "host flavour=powernv backing=2M\n"
+                                  ONE, ram.options);
     SpaprDdwWindow w = create(v->t, 21, 30, WINDOW_64);
 
     vfio_assert_host(v, "[0+40000000/12:0 800000000000000+40000000/21:0]");
@@ -918,15 +1150,166 @@ static void test_dimm_small_pages(void)
     create(v->t, 21, 30, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0 800000000000000+40000000/12:0]");
     vfio_quit(v);
+    huge_ram_free(&ram);
 }
 
-static bool have_huge_pages(void)
-{
-    g_autofree char *text = NULL;
+/*
+ * RAM of devices, which a guest lets appear in its memory and vanish
+ */
 
-    return g_file_get_contents("/sys/kernel/mm/hugepages/hugepages-2048kB/"
-                               "free_hugepages", &text, NULL, NULL) &&
-           atoi(text) >= TEST_RAM / (2 * MiB);
+/* A bus address of the first PHB, and where it appears in guest memory */
+#define BAR_BUS         0x90000000
+#define BAR_GPA         0x200090000000ULL
+#define BAR_SIZE        (1 * MiB)
+
+static void set_bar(SpaprDmaTest *t, unsigned slot, unsigned offset,
+                    uint32_t value, uint16_t command)
+{
+    QPCIBus *bus = qpci_new_spapr(t->qts, &t->alloc);
+    QPCIDevice *dev = qpci_device_find(bus, QPCI_DEVFN(slot, 0));
+
+    g_assert_nonnull(dev);
+    qpci_config_writew(dev, PCI_COMMAND, 0);
+    qpci_config_writel(dev, offset, value);
+    qpci_config_writew(dev, PCI_COMMAND, command);
+    g_free(dev);
+    qpci_free_spapr(bus);
+}
+
+/* Is @path in the memory of QEMU? */
+static bool is_mapped(SpaprDmaTest *t, const char *path)
+{
+    g_autofree char *name = g_strdup_printf("/proc/%d/maps",
+                                            (int)qtest_pid(t->qts));
+    g_autofree char *maps = NULL;
+
+    g_assert(g_file_get_contents(name, &maps, NULL, NULL));
+    return strstr(maps, path);
+}
+
+/* A device in @slot with RAM from @path, which is not in guest memory yet */
+static void plug_ram(VfioTest *v, const char *id, unsigned slot,
+                     const char *path)
+{
+    g_autofree char *device = g_strdup_printf(
+        "{'driver': 'ivshmem-plain', 'id': 'dev%s', 'memdev': '%s',"
+        " 'addr': '%u.0'}", id, id, slot);
+
+    qtest_qmp_assert_success(v->t->qts, "{'execute': 'object-add',"
+                             " 'arguments': { 'qom-type': "
+                             "'memory-backend-file', 'id': %s,"
+                             " 'mem-path': %s, 'share': true,"
+                             " 'size': 1048576 } }", id, path);
+    assert_plugged(v, device);
+}
+
+/*
+ * RAM vanishes while it is mapped: it is unregistered all the same, after the
+ * host was told to unmap it; other RAM that follows it stays.
+ */
+static void test_ram_leaves_mapped(void)
+{
+    const uint64_t border = BAR_GPA + BAR_SIZE;
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    g_autofree char *one = g_build_filename(v->dir, "one", NULL);
+    g_autofree char *two = g_build_filename(v->dir, "two", NULL);
+    SpaprDdwWindow w = create(v->t, 12, 28, WINDOW_64);
+
+    plug_ram(v, "m1", 3, one);
+    plug_ram(v, "m2", 4, two);
+    set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
+    set_bar(v->t, 4, PCI_BASE_ADDRESS_2, BAR_BUS + BAR_SIZE,
+            PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(vfio_regions(v), ==, 3);
+    /* Four pages in a row, the border in their middle, and one elsewhere */
+    for (int i = -2; i < 2; i++) {
+        put(v->t, w.liobn, w.addr + (i + 2) * PAGE,
+            (border + i * PAGE) | TCE_RW, H_SUCCESS);
+    }
+    put(v->t, LIOBN_DEFAULT, 0, border | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x4000000 | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, w.addr + PAGE, border - PAGE);
+
+    set_bar(v->t, 4, PCI_BASE_ADDRESS_2, BAR_BUS + BAR_SIZE, 0);
+    g_assert_cmpuint(vfio_regions(v), ==, 2);
+    vfio_assert_host(v, "[0+40000000/12:1 800000000000000+10000000/12:2]");
+    assert_dma(v->t, 1, w.addr, border - 2 * PAGE);
+    spapr_assert_tce(v->t, w.liobn, w.addr + 2 * PAGE, border | TCE_RW);
+
+    set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    vfio_assert_host(v, "[0+40000000/12:1 800000000000000+10000000/12:0]");
+    g_assert_cmpuint(dma_copy(v->t, 1, w.addr, w.addr + PAGE), ==,
+                     RESULT_READ_FAULT);
+
+    /* It comes back, and with it what is stored from now on */
+    set_bar(v->t, 4, PCI_BASE_ADDRESS_2, BAR_BUS + BAR_SIZE,
+            PCI_COMMAND_MEMORY);
+    put(v->t, LIOBN_DEFAULT, 0, border | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, (border + PAGE) | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, 0, border);
+    set_bar(v->t, 4, PCI_BASE_ADDRESS_2, BAR_BUS + BAR_SIZE, 0);
+    unlink(one);
+    unlink(two);
+    vfio_quit(v);
+}
+
+/* C1: RAM that is gone is freed, though it was registered */
+static void test_ram_freed(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    g_autofree char *path = g_build_filename(v->dir, "ram", NULL);
+    unsigned tries;
+
+    plug_ram(v, "m1", 3, path);
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(vfio_regions(v), ==, 2);
+    put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, (BAR_GPA + PAGE) | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, 0, BAR_GPA);
+    g_assert_cmpint(spapr_stuff_tce(v->t, LIOBN_DEFAULT, 0, 0, 2), ==,
+                    H_SUCCESS);
+
+    set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    unplug(v->t, "devm1", 3);
+    g_assert_true(is_mapped(v->t, path));
+    backend_del(v, "m1");
+    /* RCU does it, at its leisure */
+    for (tries = 0; tries < 500 && is_mapped(v->t, path); tries++) {
+        g_usleep(10000);
+    }
+    g_assert_false(is_mapped(v->t, path));
+    g_assert_cmpint(unlink(path), ==, 0);
+    vfio_quit(v);
+}
+
+/*
+ * C5: 2 KiB of ROM cannot be registered, which is no failure; the guest hears
+ * that devices do not reach it.
+ */
+static void test_ram_small(void)
+{
+    g_autofree char *dir = make_dir();
+    g_autofree char *path = g_build_filename(dir, "rom", NULL);
+    g_autofree char *rom = g_malloc0(2 * KiB);
+    g_autofree char *options = g_strdup_printf(VFIO1 "-device pci-testdev,"
+                                               "addr=3.0,romfile=%s", path);
+    VfioTest *v;
+
+    g_assert(g_file_set_contents(path, rom, 2 * KiB, NULL));
+    v = vfio_boot(POWERNV ONE, NULL, options);
+    set_bar(v->t, 3, PCI_ROM_ADDRESS, BAR_BUS | PCI_ROM_ADDRESS_ENABLE,
+            PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RO, H_PARAMETER);
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_assert_host(v, "[0+40000000/12:1]");
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
+    vfio_quit(v);
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
 }
 
 /*
@@ -1046,6 +1429,7 @@ int main(int argc, char **argv)
         return g_test_run();
     }
     qtest_add_func("spapr-vfio/query/B4", test_query);
+    qtest_add_func("spapr-vfio/query/B4-memlock", test_query_memlock);
     qtest_add_func("spapr-vfio/query/small-host", test_query_small_host);
     qtest_add_func("spapr-vfio/query/one-window", test_query_one_window);
     qtest_add_func("spapr-vfio/query/v1", test_query_v1);
@@ -1055,7 +1439,9 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/probe/refused", test_probe_refused);
     qtest_add_func("spapr-vfio/create/refused", test_create_refused);
     qtest_add_func("spapr-vfio/create/C9-levels", test_create_levels);
-    qtest_add_func("spapr-vfio/create/C7-C8-huge", test_create_huge);
+    qtest_add_func("spapr-vfio/create/C7-huge", test_create_huge);
+    qtest_add_func("spapr-vfio/create/C8-huge-pages", test_create_huge_pages);
+    qtest_add_func("spapr-vfio/create/C24-one-level", test_create_one_level);
     qtest_add_func("spapr-vfio/create/B4-C11-elsewhere",
                    test_create_elsewhere);
     qtest_add_func("spapr-vfio/create/C11-elsewhere-unknown",
@@ -1064,11 +1450,20 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/plug/A9-huge", test_plug_replays_huge);
     qtest_add_func("spapr-vfio/plug/upper-place", test_plug_upper_place);
     qtest_add_func("spapr-vfio/plug/A2-refused", test_plug_refused);
+    qtest_add_func("spapr-vfio/plug/C19-replay-refused",
+                   test_plug_replay_refused);
+    qtest_add_func("spapr-vfio/plug/C2-reason", test_plug_reason);
+    qtest_add_func("spapr-vfio/plug/C14-reason-no-log",
+                   test_plug_reason_no_log);
     qtest_add_func("spapr-vfio/plug/C13-short-info", test_short_info);
     qtest_add_func("spapr-vfio/plug/C18-refused-v1", test_plug_refused_v1);
     qtest_add_func("spapr-vfio/plug/v1-too-late", test_plug_v1_too_late);
     qtest_add_func("spapr-vfio/unplug/C4-refused", test_teardown_refused);
     qtest_add_func("spapr-vfio/map/refused", test_map_refused);
+    qtest_add_func("spapr-vfio/map/C15-plus-one", test_map_plus_one);
+    qtest_add_func("spapr-vfio/reset/B7-keeps-default",
+                   test_reset_keeps_default);
+    qtest_add_func("spapr-vfio/reset/refused", test_reset_refused);
     qtest_add_func("spapr-vfio/map/A10-flood", test_map_flood);
     qtest_add_func("spapr-vfio/map/C20-two-containers",
                    test_map_two_containers);
@@ -1083,10 +1478,10 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/dimm/C3-refused-later",
                    test_dimm_refused_later);
     qtest_add_func("spapr-vfio/dimm/not-plugged", test_dimm_not_plugged);
-    if (have_huge_pages()) {
-        qtest_add_func("spapr-vfio/dimm/C10-small-pages",
-                       test_dimm_small_pages);
-    }
+    qtest_add_func("spapr-vfio/dimm/C10-small-pages", test_dimm_small_pages);
+    qtest_add_func("spapr-vfio/ram/C1-freed", test_ram_freed);
+    qtest_add_func("spapr-vfio/ram/C5-small", test_ram_small);
+    qtest_add_func("spapr-vfio/ram/leaves-mapped", test_ram_leaves_mapped);
     qtest_add_data_func("spapr-vfio/eeh/C22-one-container", VFIO1 VFIO2,
                         test_eeh);
     qtest_add_data_func("spapr-vfio/eeh/C22-two-containers",

@@ -404,6 +404,20 @@ bool spapr_dma_window_replay(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
                              Error **errp);
 
 /**
+ * spapr_dma_window_unmap_ram: have a mapper forget what translates to some RAM
+ * @window: an enabled window
+ * @mapper: attached to it
+ * @gpa: guest physical address of RAM that is about to vanish
+ * @size: bytes of it, not 0
+ *
+ * The TCEs stay, since they are the guest's, but do not take effect in the
+ * mapper until they are stored again.
+ */
+void spapr_dma_window_unmap_ram(SpaprDmaWindow *window,
+                                SpaprDmaMapper *mapper, uint64_t gpa,
+                                uint64_t size);
+
+/**
  * spapr_dma_dt: describe a window in the device tree
  * @fdt: the tree
  * @node_off: node that gets the property and the two cell counts

@@ -37,6 +37,15 @@ typedef struct VFIOPreregOps {
      * consequence.
      */
     int (*unregister_ram)(void *opaque, void *vaddr, uint64_t size);
+
+    /**
+     * @unmap_ram: unmap what is mapped to RAM that is about to vanish
+     *
+     * @addr and @size (bytes) are its place in the address space.  Called
+     * before it is unregistered, since a host that has it mapped forgets the
+     * range then but keeps its pages locked.
+     */
+    void (*unmap_ram)(void *opaque, uint64_t addr, uint64_t size);
 } VFIOPreregOps;
 
 /**
