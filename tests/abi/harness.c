@@ -41,6 +41,7 @@ const char *result_name(long result)
         { EBUSY, "EBUSY" }, { ENODEV, "ENODEV" }, { EINVAL, "EINVAL" },
         { ENOTTY, "ENOTTY" }, { ENOSPC, "ENOSPC" }, { EBADFD, "EBADFD" },
         { EIO, "EIO" }, { EEXIST, "EEXIST" }, { EOVERFLOW, "EOVERFLOW" },
+        { ERANGE, "ERANGE" },
     };
     static char numbers[4][24];
     static unsigned next;

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
     limit_cases();
     group_cases();
     v1_cases();
-    eeh_cases();
     device_cases();
+    eeh_cases();
     return finish();
 }

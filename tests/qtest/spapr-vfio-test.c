@@ -1361,8 +1361,8 @@ static int32_t eeh_configure(SpaprDmaTest *t)
 
 static void test_eeh(const void *options)
 {
-    VfioTest *v = vfio_boot("host flavour=powernv freeze=on\n" TWO, NULL,
-                            options);
+    VfioTest *v = vfio_boot("host flavour=powernv freeze=on\n" TWO,
+                            "no-reset-normal", options);
 
     assert_eeh_state(v->t, PE_NORMAL);
     g_assert_cmpint(eeh_option(v->t, 1), ==, RTAS_OK);
@@ -1383,7 +1383,7 @@ static void test_eeh(const void *options)
 
 static void test_eeh_refused(void)
 {
-    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1 VFIO2_V1);
+    VfioTest *v = vfio_boot(POWERNV TWO, "no-reset-normal", VFIO1 VFIO2_V1);
     uint32_t state;
 
     for (unsigned i = 1; i <= 2; i++) {

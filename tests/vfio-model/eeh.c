@@ -11,6 +11,7 @@
 #include <linux/vfio.h>
 
 #include "ioctl-table.h"
+#include "quirk.h"
 #include "user-memory.h"
 
 #define HEADER_SIZE 12      /* up to and with the operation */
@@ -26,6 +27,16 @@ static long unfreeze(Group *group)
     return set_state(group, VFIO_EEH_PE_STATE_NORMAL);
 }
 
+/* On bare metal the state is the bridge's, which is not frozen by a reset */
+static long reset(Group *group)
+{
+    const bool normal = host.flavour != FLAVOUR_LPAR &&
+                        quirk(QUIRK_RESET_NORMAL);
+
+    return set_state(group, normal ? VFIO_EEH_PE_STATE_NORMAL :
+                                     VFIO_EEH_PE_STATE_RESET);
+}
+
 static long inject(Group *group, uint64_t address, uint32_t argsz)
 {
     struct vfio_eeh_pe_op op;
@@ -36,8 +47,11 @@ static long inject(Group *group, uint64_t address, uint32_t argsz)
     if (user_read(&op, address, sizeof(op))) {
         return -EFAULT;
     }
-    if (op.err.type > 1 || op.err.func > 19) {
+    if (op.err.func > 19) {
         return -EINVAL;
+    }
+    if (op.err.type > 1) {
+        return -ERANGE;
     }
     return set_state(group, VFIO_EEH_PE_STATE_STOPPED);
 }
@@ -58,7 +72,7 @@ static long operate(Group *group, const struct vfio_eeh_pe_op *op,
         return group->eeh_state;
     case VFIO_EEH_PE_RESET_HOT:
     case VFIO_EEH_PE_RESET_FUNDAMENTAL:
-        return set_state(group, VFIO_EEH_PE_STATE_RESET);
+        return reset(group);
     case VFIO_EEH_PE_INJECT_ERR:
         return inject(group, address, op->argsz);
     default:

@@ -16,6 +16,7 @@ static struct {
     [QUIRK_SILENT_UNREGISTER] = { "silent-unregister", true },
     [QUIRK_DETACH_CLEARS] = { "detach-clears", true },
     [QUIRK_CREATE_LEAK] = { "create-leak", true },
+    [QUIRK_RESET_NORMAL] = { "reset-normal", true },
     [QUIRK_OWN_TABLE] = { "own-table", false },
     [QUIRK_SHORT_INFO] = { "short-info", false },
     [QUIRK_V2_EPERM] = { "v2-eperm", false },

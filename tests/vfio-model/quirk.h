@@ -18,6 +18,7 @@ typedef enum {
     QUIRK_SILENT_UNREGISTER,    /* UNREGISTER: 0 although pages are mapped */
     QUIRK_DETACH_CLEARS,        /* a leaving group clears shared tables */
     QUIRK_CREATE_LEAK,          /* a failed CREATE keeps its charge */
+    QUIRK_RESET_NORMAL,         /* EEH: a group under reset is "normal" */
     QUIRK_OWN_TABLE,            /* a group takes only tables made for it */
     QUIRK_SHORT_INFO,           /* GET_INFO leaves the window part alone */
     QUIRK_V2_EPERM,             /* v2 without dynamic windows: -EPERM */
