@@ -14,6 +14,8 @@
  *     therefore counted, not registered twice.
  *   - A section that could not be registered is not in the table, so that its
  *     removal does nothing.
+ *   - What is unregistered is not mapped: the owner is told to unmap what is
+ *     about to vanish.
  *   - A range that no section shows is there only until the main loop runs:
  *     what is plugged is shown before that.
  *   - No reference to a region is taken: while a section is visible the flat

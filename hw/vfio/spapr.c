@@ -130,17 +130,16 @@ static VFIOSpaprContainer *vfio_spapr_of_mapper(SpaprDmaMapper *mapper)
     return container_of(mapper, VFIOSpaprContainer, mapper);
 }
 
+/* The host window of a guest window that this container is attached to */
 static VFIOHostWindow *vfio_spapr_find(VFIOSpaprContainer *sc,
                                        const SpaprDmaWindow *window)
 {
-    VFIOHostWindow *hw;
+    VFIOHostWindow *hw = QLIST_FIRST(&sc->windows);
 
-    QLIST_FOREACH(hw, &sc->windows, next) {
-        if (hw->window == window) {
-            return hw;
-        }
+    while (hw->window != window) {
+        hw = QLIST_NEXT(hw, next);
     }
-    return NULL;
+    return hw;
 }
 
 static void vfio_spapr_remember(VFIOSpaprContainer *sc, SpaprDmaWindow *window,
@@ -299,15 +298,9 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                           const SpaprDmaRun *run)
 {
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
-    const VFIOHostWindow *hw = vfio_spapr_find(sc, window);
+    uint32_t page_shift = vfio_spapr_find(sc, window)->page_shift;
     uint64_t done, size;
     int ret = 0;
-
-    if (!hw || run->iova < hw->start ||
-        run->iova - hw->start >= hw->size ||
-        run->size > hw->size - (run->iova - hw->start)) {
-        return -ENXIO;
-    }
 
     RCU_READ_LOCK_GUARD();
     for (done = 0; !ret && done < run->size; done += size) {
@@ -316,7 +309,7 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 
         size = run->size - done;
         ret = vfio_spapr_resolve(run->gpa + done, &size, &flags, &vaddr);
-        if (!ret && !QEMU_IS_ALIGNED(size, 1ULL << hw->page_shift)) {
+        if (!ret && !QEMU_IS_ALIGNED(size, 1ULL << page_shift)) {
             ret = -EINVAL;
         }
         if (!ret) {
@@ -687,10 +680,24 @@ static void vfio_spapr_v2_window_del(SpaprDmaMapper *mapper,
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
     VFIOHostWindow *hw = vfio_spapr_find(sc, window);
 
-    if (hw) {
-        vfio_spapr_remove_nofail(sc, hw->start);
-        vfio_spapr_forget(hw);
+    vfio_spapr_remove_nofail(sc, hw->start);
+    vfio_spapr_forget(hw);
+}
+
+/*
+ * How much of what may still be locked is there for a new table.  All
+ * containers of the address space will want one like it.
+ */
+static uint64_t vfio_spapr_lockable(const VFIOSpaprContainer *sc)
+{
+    const VFIOContainerBase *bcontainer = &sc->container.bcontainer, *other;
+    uint64_t left = vfio_memlock_left(vfio_spapr_locked(sc));
+    unsigned containers = 0;
+
+    QLIST_FOREACH(other, &bcontainer->space->containers, next) {
+        containers++;
     }
+    return left == UINT64_MAX ? left : left / containers;
 }
 
 /*
@@ -714,7 +721,7 @@ static void vfio_spapr_v2_limits(SpaprDmaMapper *mapper,
                                  SpaprDmaLimits *limits)
 {
     const VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
-    uint64_t lockable = vfio_memlock_left(vfio_spapr_locked(sc));
+    uint64_t lockable = vfio_spapr_lockable(sc);
     uint64_t asked = limits->page_sizes;
     unsigned left = sc->info.ddw.max_dynamic_windows_supported;
     const VFIOHostWindow *hw;
@@ -763,7 +770,7 @@ static bool vfio_spapr_pages_fit(const VFIOSpaprContainer *sc,
     ram_addr_t offset;
     RAMBlock *block = qemu_ram_block_from_host(memory_region_get_ram_ptr(mr),
                                                false, &offset);
-    uint64_t page = block ? qemu_ram_pagesize(block) : 0;
+    uint64_t page = qemu_ram_pagesize(block);
     const VFIOHostWindow *hw;
 
     QLIST_FOREACH(hw, &sc->windows, next) {
@@ -861,10 +868,8 @@ static void vfio_spapr_v1_window_del(SpaprDmaMapper *mapper,
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
     VFIOHostWindow *hw = vfio_spapr_find(sc, window);
 
-    if (hw) {
-        vfio_spapr_unmap_range(sc, hw->start, hw->size);
-        vfio_spapr_forget(hw);
-    }
+    vfio_spapr_unmap_range(sc, hw->start, hw->size);
+    vfio_spapr_forget(hw);
 }
 
 /* The only window can be the guest's default one, or follow it */

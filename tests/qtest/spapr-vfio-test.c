@@ -1415,6 +1415,28 @@ static void test_eeh_absent(void)
     vfio_quit(v);
 }
 
+/* A machine with RAM right on its PCI bus cannot have such a device */
+static void test_other_machine(void)
+{
+    g_autofree char *dir = make_dir();
+    g_autofree char *topology = g_build_filename(dir, "topology", NULL);
+    g_autofree char *errors = NULL;
+    g_autofree char *command = g_strdup_printf(
+        "%s run --topology %s -- %s -machine mac99 -accel qtest -nodefaults"
+        " -display none -device vfio-pci,host=0001:01:00.0",
+        getenv("VFIO_MODEL"), topology, getenv("QTEST_QEMU_BINARY"));
+    int status;
+
+    g_assert(g_file_set_contents(topology, POWERNV ONE, -1, NULL));
+    g_assert(g_spawn_command_line_sync(command, NULL, &errors, &status, NULL));
+    g_assert(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    g_assert_nonnull(strstr(errors, "is not behind a sPAPR DMA window"));
+    g_assert_null(strstr(errors, "vfio-model: leak"));
+    g_assert_cmpint(unlink(topology), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
 static void test_no_model(void)
 {
     g_test_skip("set VFIO_MODEL to the command vfio-model");
@@ -1488,5 +1510,6 @@ int main(int argc, char **argv)
                         VFIO1 VFIO2_V1, test_eeh);
     qtest_add_func("spapr-vfio/eeh/C22-refused", test_eeh_refused);
     qtest_add_func("spapr-vfio/eeh/absent", test_eeh_absent);
+    qtest_add_func("spapr-vfio/other-machine", test_other_machine);
     return g_test_run();
 }
