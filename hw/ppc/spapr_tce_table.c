@@ -167,6 +167,20 @@ static void leaf_store(SpaprTceTable *table, TceLeaf *leaf, unsigned slot,
     table->populated += change;
 }
 
+static void leaf_put(SpaprTceTable *table, TceLeaf *leaf, unsigned slot,
+                     const uint64_t *tces, uint64_t count)
+{
+    uint64_t *words = &leaf->words[slot];
+    int change = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        change += (tces[i] != 0) - (words[i] != 0);
+        word_store(&words[i], tces[i]);
+    }
+    leaf->block.live += change;
+    table->populated += change;
+}
+
 /* Zero [@first, @last] below @link and unlink what becomes empty */
 static void clear_below(SpaprTceTable *table, TceBlock **link,
                         unsigned level, uint64_t first, uint64_t last)
@@ -365,11 +379,7 @@ void spapr_tce_table_put(SpaprTceTable *table, uint64_t index,
         } else if (all_zero(tces, n)) {
             spapr_tce_table_clear(table, index, n);
         } else {
-            TceLeaf *leaf = need_leaf(table, index);
-
-            for (uint64_t i = 0; i < n; i++) {
-                leaf_store(table, leaf, index % FANOUT + i, tces[i]);
-            }
+            leaf_put(table, need_leaf(table, index), index % FANOUT, tces, n);
         }
     }
 }
@@ -504,16 +514,40 @@ static bool run_take(SpaprTceRun *run, uint64_t index, uint64_t tce,
     return true;
 }
 
+/*
+ * Most words of a long run are the one before plus a page.  Make those of
+ * them that follow @tce, the last of @run, part of it; returns how many.
+ */
+static uint64_t run_ahead(SpaprTceRun *run, uint64_t tce,
+                          const uint64_t *tces, uint64_t count,
+                          unsigned page_shift)
+{
+    uint64_t page = UINT64_C(1) << page_shift, n = 0;
+
+    while (n < count && word_load(&tces[n]) == tce + page &&
+           tce + page > tce) {
+        tce += page;
+        n++;
+    }
+    run->count += n;
+    return n;
+}
+
 /* Returns false if @run ends inside of @span */
 static bool run_take_span(SpaprTceRun *run, const SpaprTceSpan *span,
                           unsigned page_shift)
 {
-    for (uint64_t i = 0; i < span->count; i++) {
+    for (uint64_t i = 0; i < span->count;) {
         uint64_t tce = word_load(&span->tces[i]);
         bool skip = !run->count && !spapr_tce_perm(tce);
 
         if (!skip && !run_take(run, span->index + i, tce, page_shift)) {
             return false;
+        }
+        i++;
+        if (run->perm) {
+            i += run_ahead(run, tce, &span->tces[i], span->count - i,
+                           page_shift);
         }
     }
     return true;
@@ -546,10 +580,20 @@ bool spapr_tce_run_next(const uint64_t *tces, uint64_t count,
                         unsigned page_shift, uint64_t *pos,
                         SpaprTceRun *run)
 {
+    uint64_t i = *pos;
+
     *run = (SpaprTceRun) { 0 };
-    while (*pos < count &&
-           run_take(run, *pos, word_load(&tces[*pos]), page_shift)) {
-        ++*pos;
+    while (i < count) {
+        uint64_t tce = word_load(&tces[i]);
+
+        if (!run_take(run, i, tce, page_shift)) {
+            break;
+        }
+        i++;
+        if (run->perm) {
+            i += run_ahead(run, tce, &tces[i], count - i, page_shift);
+        }
     }
+    *pos = i;
     return run->count;
 }
