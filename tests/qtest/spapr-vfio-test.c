@@ -1204,6 +1204,50 @@ static void plug_ram(VfioTest *v, const char *id, unsigned slot,
 }
 
 /*
+ * C6: RAM is looked for in system memory, where no IOMMU lies: windows are in
+ * the address spaces of buses.
+ */
+static void test_ram_iommu(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1 "-device spapr-vscsi ");
+    g_autofree char *all = NULL;
+    g_auto(GStrv) views = NULL;
+    unsigned found = 0, windows = 0;
+
+    create(v->t, 16, 28, WINDOW_64);
+    all = qtest_hmp(v->t->qts, "info mtree -f");
+    views = g_strsplit(all, "FlatView #", -1);
+    for (char **view = views; *view; view++) {
+        bool iommu = strstr(*view, "tce-iommu");
+
+        if (strstr(*view, "AS \"memory\"")) {
+            found++;
+            g_assert_false(iommu);
+        }
+        windows += iommu;
+    }
+    g_assert_cmpuint(found, ==, 1);
+    /* The PHB's and the VIO device's */
+    g_assert_cmpuint(windows, ==, 2);
+    vfio_quit(v);
+}
+
+/*
+ * C21: devices keep RAM locked, so nobody may discard it meanwhile.  Nobody
+ * loses by that: pseries has no virtio-mem, which could tell what to lock.
+ */
+static void test_ram_discard(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    QDict *answer = qtest_qmp(v->t->qts, "{'execute': 'qom-list-types',"
+                              " 'arguments': { 'implements': 'virtio-mem' } }");
+
+    g_assert_true(qlist_empty(qdict_get_qlist(answer, "return")));
+    qobject_unref(answer);
+    vfio_quit(v);
+}
+
+/*
  * RAM vanishes while it is mapped: it is unregistered all the same, after the
  * host was told to unmap it; other RAM that follows it stays.
  */
@@ -1503,6 +1547,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/dimm/C10-small-pages", test_dimm_small_pages);
     qtest_add_func("spapr-vfio/ram/C1-freed", test_ram_freed);
     qtest_add_func("spapr-vfio/ram/C5-small", test_ram_small);
+    qtest_add_func("spapr-vfio/ram/C6-no-iommu", test_ram_iommu);
+    qtest_add_func("spapr-vfio/ram/C21-no-discard", test_ram_discard);
     qtest_add_func("spapr-vfio/ram/leaves-mapped", test_ram_leaves_mapped);
     qtest_add_data_func("spapr-vfio/eeh/C22-one-container", VFIO1 VFIO2,
                         test_eeh);
