@@ -116,7 +116,7 @@ static void check_bus(SpaprDmaTest *t, const Window *w)
     g_autofree char *view = qtest_hmp(t->qts, "info mtree -f");
     g_autofree char *line = g_strdup_printf(
         "  %016" PRIx64 "-%016" PRIx64 " (prio 0, i/o): tce-iommu-%x",
-        w->addr, w->addr + (1ULL << w->shift) - 1, w->liobn);
+        w->addr, w->addr + (UINT64_C(1) << w->shift) - 1, w->liobn);
 
     g_assert_nonnull(strstr(view, line));
 }
@@ -149,7 +149,8 @@ static void assert_qmp_ok(QTestState *qts, QDict *response)
     qobject_unref(response);
 }
 
-static void wait_migrated(QTestState *qts)
+/* Returns whether the migration has completed and not failed */
+static bool wait_migration(QTestState *qts)
 {
     for (int i = 0; i < WAIT_ROUNDS; i++) {
         QDict *response = qtest_qmp(qts, "{ 'execute': 'query-migrate' }");
@@ -158,13 +159,20 @@ static void wait_migrated(QTestState *qts)
             qdict_get_try_str(answer, "status"));
 
         qobject_unref(response);
-        g_assert_cmpstr(status, !=, "failed");
         if (!g_strcmp0(status, "completed")) {
-            return;
+            return true;
+        }
+        if (!g_strcmp0(status, "failed")) {
+            return false;
         }
         g_usleep(WAIT_US);
     }
     g_assert_not_reached();
+}
+
+static void wait_migrated(QTestState *qts)
+{
+    g_assert_true(wait_migration(qts));
 }
 
 /* Boots the second machine; the first stays as it was at the end */
@@ -325,6 +333,9 @@ static const Case cases[] = {
         {
             DEFAULT_WINDOW, { LIOBN_64 + PHB1, WINDOW_64, 24, 37 },
         }, LIOBN_DEFAULT + PHB1, true,
+    }, {
+        "vio", "-device spapr-vscsi,reg=0x71000003", prepare_nothing,
+        { DEFAULT_WINDOW, { 0x71000003, 0, 12, 28 } }, LIOBN_64, true,
     },
 };
 
@@ -428,6 +439,157 @@ static void test_limited_after(void)
     spapr_dma_quit(to);
 }
 
+/* The default window has another place or size here: the sender's counts. */
+static void test_other_default(gconstpointer options)
+{
+    const Window default_window = DEFAULT_WINDOW;
+    SpaprDmaTest *from = spapr_dma_boot("%s", "");
+    SpaprDmaTest *to;
+    uint64_t tce;
+
+    fill(from, &default_window);
+    to = migrate(from, NULL, options);
+    check(to, &default_window);
+    /* it is not the default of that machine, so a reset takes it away */
+    g_assert_cmpint(spapr_ddw_reset(to), ==, RTAS_OK);
+    g_assert_cmpint(spapr_get_tce(to, LIOBN_DEFAULT, 0x10000000, &tce), ==,
+                    H_PARAMETER);
+    spapr_dma_quit(from);
+    spapr_dma_quit(to);
+}
+
+/*
+ * Streams that no QEMU has sent
+ */
+
+/**
+ * Stream: what a machine with a 64-bit window has sent
+ * @geometry: offset of the window's bus address, 8 bytes, and its page shift,
+ *            4 bytes
+ *
+ * In the sparse form the number of entries, 8 bytes, comes later, followed by
+ * the first span: count, 4 bytes, index, 8 bytes, words.
+ */
+typedef struct Stream {
+    char *bytes;
+    gsize size;
+    gsize geometry;
+} Stream;
+
+/* Where the fields of the first such subsection after @from begin */
+static gsize find_fields(const Stream *s, gsize from, const char *name)
+{
+    const char *at = memmem(s->bytes + from, s->size - from, name,
+                            strlen(name));
+
+    g_assert_nonnull(at);
+    return at - s->bytes + strlen(name) + 4 /* version */;
+}
+
+static Stream *save_stream(const char *options)
+{
+    SpaprDmaTest *from = spapr_dma_boot("%s", options);
+    g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "stream", NULL);
+    g_autofree char *uri = g_strdup_printf("file:%s", path);
+    const Window window = { LIOBN_64, WINDOW_64, 16, 30 };
+    Stream *s = g_new0(Stream, 1);
+
+    prepare_64k(from);
+    fill(from, &window);
+    assert_qmp_ok(from->qts, qtest_qmp(from->qts,
+        "{ 'execute': 'migrate', 'arguments': { 'uri': %s } }", uri));
+    wait_migrated(from->qts);
+    spapr_dma_quit(from);
+    g_assert_true(g_file_get_contents(path, &s->bytes, &s->size, NULL));
+    unlink(path);
+    rmdir(dir);
+    s->geometry = find_fields(s, 0, "spapr_iommu_ex");
+    return s;
+}
+
+static void stream_free(Stream *s)
+{
+    g_free(s->bytes);
+    g_free(s);
+}
+
+/* Returns whether a machine takes it; that must be well in any case */
+static bool load_stream(const Stream *s)
+{
+    SpaprDmaTest *to = spapr_dma_boot("%s", "-incoming defer");
+    g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "stream", NULL);
+    g_autofree char *uri = g_strdup_printf("file:%s", path);
+    bool taken;
+
+    g_assert_true(g_file_set_contents(path, s->bytes, s->size, NULL));
+    assert_qmp_ok(to->qts, qtest_qmp(to->qts,
+        "{ 'execute': 'migrate-incoming', 'arguments':"
+        " { 'uri': %s, 'exit-on-error': false } }", uri));
+    taken = wait_migration(to->qts);
+    unlink(path);
+    rmdir(dir);
+    spapr_dma_quit(to);
+    return taken;
+}
+
+/* The same with other bytes at one place, @value with its highest byte first */
+static bool load_changed(Stream *s, gsize at, uint64_t value, unsigned bytes)
+{
+    g_autofree char *old = g_memdup2(s->bytes + at, bytes);
+    bool taken;
+
+    for (unsigned i = bytes; i--; value >>= 8) {
+        s->bytes[at + i] = value;
+    }
+    taken = load_stream(s);
+    memcpy(s->bytes + at, old, bytes);
+    return taken;
+}
+
+static void test_bad_geometry(void)
+{
+    Stream *s = save_stream("-global spapr-tce-table.sparse-migration=on");
+    gsize offset = s->geometry, shift = offset + 8;
+    gsize entries = find_fields(s, offset, "spapr_iommu_sparse");
+
+    g_assert_true(load_stream(s));
+    g_assert_true(load_changed(s, shift, 12, 4));
+    g_assert_false(load_changed(s, shift, 11, 4));
+    g_assert_false(load_changed(s, shift, 64, 4));
+    g_assert_false(load_changed(s, entries, 1ULL << 53, 8));
+    g_assert_false(load_changed(s, entries, 1ULL << 50, 8));
+    g_assert_false(load_changed(s, offset, WINDOW_64 + 1, 8));
+    g_assert_false(load_changed(s, offset, -0x10000ULL, 8));
+    /* where the default window is */
+    g_assert_false(load_changed(s, offset, 0x10000000, 8));
+    stream_free(s);
+}
+
+static void test_bad_spans(void)
+{
+    Stream *s = save_stream("-global spapr-tce-table.sparse-migration=on");
+    gsize span = find_fields(s, s->geometry, "spapr_iommu_sparse") + 8;
+
+    g_assert_false(load_changed(s, span, 0x4001, 4));
+    g_assert_false(load_changed(s, span + 4, 0x4000, 8));
+    g_assert_false(load_changed(s, span + 4, -1ULL, 8));
+    s->size = span + 2;
+    g_assert_false(load_stream(s));
+    stream_free(s);
+}
+
+static void test_cut_off(void)
+{
+    Stream *s = save_stream("");
+
+    /* the words come before it, the last of them zeroes */
+    s->size = s->geometry - 0x10000;
+    g_assert_false(load_stream(s));
+    stream_free(s);
+}
+
 /* And once more: what came out of a stream goes into the next one. */
 static void test_twice(void)
 {
@@ -478,6 +640,15 @@ int main(int argc, char **argv)
                    test_number_reused_after);
     qtest_add_func("spapr-dma-migration/sparse-to-dense",
                    test_sparse_to_dense);
+    qtest_add_data_func("spapr-dma-migration/other-default/size",
+                        "-global spapr-pci-host-bridge.dma_win_size=0x8000000",
+                        test_other_default);
+    qtest_add_data_func("spapr-dma-migration/other-default/place",
+                        "-global spapr-pci-host-bridge.dma_win_addr=0x80000000",
+                        test_other_default);
+    qtest_add_func("spapr-dma-migration/bad/geometry", test_bad_geometry);
+    qtest_add_func("spapr-dma-migration/bad/spans", test_bad_spans);
+    qtest_add_func("spapr-dma-migration/bad/cut-off", test_cut_off);
     qtest_add_func("spapr-dma-migration/limited-after", test_limited_after);
     qtest_add_func("spapr-dma-migration/twice", test_twice);
 

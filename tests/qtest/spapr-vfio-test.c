@@ -129,7 +129,10 @@ static VfioTest *vfio_boot_pages(unsigned page, const char *topology,
     return vfio_boot_under(wrapper, topology, NULL, options);
 }
 
-/* How many lines of the log have @text in them */
+/*
+ * How many lines of the log have @text in them, empty ones left out, and one
+ * that ASAN begins with since it does not know coroutines well
+ */
 static unsigned vfio_log_count(VfioTest *v, const char *text)
 {
     g_autofree char *log = NULL;
@@ -139,7 +142,8 @@ static unsigned vfio_log_count(VfioTest *v, const char *text)
     g_assert(g_file_get_contents(v->log, &log, NULL, NULL));
     lines = g_strsplit(log, "\n", -1);
     for (char **line = lines; *line; line++) {
-        count += !!strstr(*line, text);
+        count += **line && strstr(*line, text) &&
+                 !strstr(*line, "WARNING: ASan");
     }
     return count;
 }
@@ -983,9 +987,7 @@ static void test_map_flood(void)
         put(v->t, LIOBN_DEFAULT, i * PAGE, 0x4000000 | TCE_RW,
             H_NOT_ENOUGH_RESOURCES);
     }
-    /* ASAN says once that it does not know coroutines well */
-    g_assert_cmpuint(vfio_log_count(v, "") -
-                     vfio_log_count(v, "WARNING: ASan"), <=, 2);
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 1);
     g_assert_cmpuint(vfio_log_count(v, "is not mapped for DMA"), ==, 1);
     vfio_quit(v);
 }

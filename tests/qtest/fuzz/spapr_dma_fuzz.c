@@ -10,8 +10,10 @@
  *
  * Objects: four PHBs (one without DDW, two with odd properties), a VIO device,
  * two DIMM slots, and two Mirrors, mappers of PHB 0 that keep a copy of all
- * mappings.  Numbers in an input mostly select something that exists ("n-th
- * window, page k"); some are taken raw.
+ * mappings; a Follower, an IOMMU notifier, for each window of PHB 0; and
+ * something that looks like KVM, which makes tables of windows if it is on.
+ * Numbers in an input mostly select something that exists ("n-th window, page
+ * k"); some are taken raw.
  *
  * Every input ends with everything as it was at the beginning, by operations
  * that are checked as well, so that an input finds the same machine whatever
@@ -41,9 +43,11 @@
 #include "hw/ppc/spapr_dma_window.h"
 #include "hw/ppc/spapr_drc.h"
 #include "monitor/qdev.h"
+#include "system/accel-blocker.h"
 #include "tests/qtest/libqtest.h"
 #include "fuzz.h"
 #include "spapr_dma_ref.h"
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #define RAM_SIZE        (256 * MiB)
@@ -59,6 +63,8 @@
 #define UNTOUCHED       0xdeadbeefU
 #define MIRRORS         2
 #define HISTORY         16
+#define KVM_TABLE       "spapr-dma-kvm-table"
+#define KVM_ENTRIES     (1ULL << 18)    /* it makes no larger tables */
 
 static const RefPhb phb_properties[] = {
     { .index = 0, .ddw = true, .low_size = 1 * GiB,
@@ -270,6 +276,62 @@ static int64_t hcall(uint64_t opcode, uint64_t *r4, uint64_t a1, uint64_t a2,
     return ret;
 }
 
+/* ---- KVM, as windows see it ---- */
+
+static bool kvm_on;
+static GHashTable *kvm_tables;  /* SpaprDmaWindow to its newest table */
+
+static bool fuzz_kvm_present(void)
+{
+    return kvm_on;
+}
+
+static bool fuzz_kvm_updates_vfio(void)
+{
+    return true;
+}
+
+static uint64_t *fuzz_kvm_create_table(const SpaprDmaWindow *window, int *fd)
+{
+    uint64_t entries = window->geometry.entries;
+    void *words;
+
+    if (entries > KVM_ENTRIES) {
+        return NULL;
+    }
+    words = mmap(NULL, entries * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    *fd = memfd_create(KVM_TABLE, MFD_CLOEXEC);
+    if (words == MAP_FAILED || *fd < 0) {
+        fail("no memory for a table");
+    }
+    g_hash_table_insert(kvm_tables, (gpointer)window, words);
+    return words;
+}
+
+static const SpaprDmaKvm fuzz_kvm = {
+    .present = fuzz_kvm_present,
+    .updates_vfio = fuzz_kvm_updates_vfio,
+    .create_table = fuzz_kvm_create_table,
+};
+
+/* No table of KVM may be open; call when no window can have one */
+static void check_kvm_closed(void)
+{
+    GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%s", name);
+        g_autofree char *link = g_file_read_link(path, NULL);
+
+        if (link && strstr(link, KVM_TABLE)) {
+            fail("file descriptor %s is a table that nobody has", name);
+        }
+    }
+    g_dir_close(dir);
+}
+
 /* ---- mirrors: mappers of PHB 0 ---- */
 
 typedef struct MirrorWindow {
@@ -304,6 +366,10 @@ static bool mirror_window_add(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     Mirror *mirror = container_of(mapper, Mirror, mapper);
     MirrorWindow *mw;
 
+    if (mapper->sees_all && window->fd >= 0) {
+        fail("KVM handles window 0x%x of a mapper that must see all",
+             window->liobn);
+    }
     if (mirror->refuse_window) {
         mirror->refuse_window = false;
         error_setg(errp, "this test refuses window 0x%x", window->liobn);
@@ -402,6 +468,25 @@ static void mirror_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         if ((uint64_t)key - first < count) {
             g_hash_table_iter_remove(&iter);
+        }
+    }
+}
+
+/* What KVM does with H_PUT_TCE: nobody hears of it, but it updates copies */
+static void kvm_put(SpaprDmaWindow *window, uint64_t page, uint64_t word)
+{
+    uint64_t *words = g_hash_table_lookup(kvm_tables, window);
+    uint64_t mask = (1ULL << window->geometry.page_shift) - 1;
+
+    words[page] = word;
+    for (int i = 0; i < MIRRORS; i++) {
+        MirrorWindow *mw = g_hash_table_lookup(mirrors[i].windows, window);
+
+        if (mw && word & 3) {
+            g_hash_table_insert(mw->pages, (gpointer)page,
+                                (gpointer)((word & ~mask) | (word & 3)));
+        } else if (mw) {
+            g_hash_table_remove(mw->pages, (gpointer)page);
         }
     }
 }
@@ -568,11 +653,12 @@ static void end_refusals(void)
     forget_refusals();
 }
 
-static void mirror_join(Mirror *mirror)
+static void mirror_join(Mirror *mirror, bool sees_all)
 {
     RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
     bool ok = true;
 
+    mirror->mapper.sees_all = sees_all;
     spapr_dma_mapper_register(&mirror->mapper, &phbs[0]->iommu_as);
     mirror->registered = true;
     for (int i = 0; i < REF_WINDOWS_PER_PHB && ok; i++) {
@@ -602,10 +688,136 @@ static void mirror_join(Mirror *mirror)
 static void mirror_leave(Mirror *mirror)
 {
     spapr_dma_mapper_unregister(&mirror->mapper);
+    spapr_dma_mapper_unregister(&mirror->mapper);   /* harmless */
     mirror->registered = false;
     if (g_hash_table_size(mirror->windows)) {
         fail("%u windows left in a mapper", g_hash_table_size(mirror->windows));
     }
+}
+
+/* ---- followers: IOMMU notifiers of PHB 0's windows ---- */
+
+typedef struct Follower {
+    IOMMUNotifier n;
+    SpaprDmaWindow *window;
+    bool registered;
+    uint64_t generation;        /* of the window that @pages is about */
+    GHashTable *pages;          /* number to guest address | permission */
+} Follower;
+
+static Follower followers[REF_WINDOWS_PER_PHB];
+
+/* Nobody is told of a window that goes as a whole */
+static void follower_refresh(Follower *follower)
+{
+    if (follower->generation != follower->window->generation) {
+        follower->generation = follower->window->generation;
+        g_hash_table_remove_all(follower->pages);
+    }
+}
+
+static gboolean page_is_below(gpointer key, gpointer value, gpointer opaque)
+{
+    const uint64_t *range = opaque;
+
+    return (uint64_t)key - range[0] < range[1];
+}
+
+static void follower_notify(IOMMUNotifier *n, IOMMUTLBEntry *entry)
+{
+    Follower *follower = container_of(n, Follower, n);
+    unsigned shift = follower->window->geometry.page_shift;
+    uint64_t page = entry->iova >> shift;
+    uint64_t count = (entry->addr_mask + 1) >> shift;
+    uint64_t range[] = { page, count };
+
+    follower_refresh(follower);
+    if (!count || entry->iova & entry->addr_mask ||
+        (entry->perm && entry->translated_addr & entry->addr_mask)) {
+        fail("IOMMU event at 0x%" PRIx64 " to 0x%" PRIx64 ", mask 0x%" PRIx64,
+             entry->iova, entry->translated_addr, entry->addr_mask);
+    }
+    if (!entry->perm) {
+        g_hash_table_foreach_remove(follower->pages, page_is_below, range);
+    }
+    for (uint64_t i = 0; entry->perm && i < count; i++) {
+        if (!g_hash_table_insert(follower->pages, (gpointer)(page + i),
+                                 (gpointer)(entry->translated_addr +
+                                            (i << shift) + entry->perm))) {
+            fail("page 0x%" PRIx64 " is told to an IOMMU notifier twice",
+                 page + i);
+        }
+    }
+}
+
+static void check_followers(void)
+{
+    RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
+
+    for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
+        const RefWindow *window = &phb->windows[i];
+        Follower *follower = &followers[i];
+        uint64_t mapped = 0;
+        GHashTableIter iter;
+        gpointer key, value;
+
+        if (!follower->registered || !window->exists) {
+            continue;
+        }
+        follower_refresh(follower);
+        g_hash_table_iter_init(&iter, window->words);
+        while (g_hash_table_iter_next(&iter, &key, &value)) {
+            uint64_t word = (uint64_t)value;
+            uint64_t has = (uint64_t)g_hash_table_lookup(follower->pages, key);
+
+            mapped += (word & 3) != 0;
+            if (word & 3 && has != (ref_target(window, word) | (word & 3))) {
+                fail("IOMMU notifier has 0x%" PRIx64 " at page 0x%" PRIx64
+                     " of window 0x%x, not 0x%" PRIx64, has, (uint64_t)key,
+                     window->liobn, word);
+            }
+        }
+        if (g_hash_table_size(follower->pages) != mapped) {
+            fail("IOMMU notifier has %u pages of window 0x%x, not %" PRIu64,
+                 g_hash_table_size(follower->pages), window->liobn, mapped);
+        }
+    }
+}
+
+static bool follower_register(Follower *follower, unsigned events, Error **errp)
+{
+    iommu_notifier_init(&follower->n, follower_notify, events, 0, HWADDR_MAX,
+                        0);
+    return !memory_region_register_iommu_notifier(
+        MEMORY_REGION(&follower->window->iommu), &follower->n, errp);
+}
+
+static void follower_join(Follower *follower)
+{
+    SpaprDmaWindow *window = follower->window;
+
+    if (follower_register(follower, IOMMU_NOTIFIER_DEVIOTLB_UNMAP, NULL)) {
+        fail("window 0x%x lets ATS in", window->liobn);
+    }
+    if (!follower_register(follower, IOMMU_NOTIFIER_IOTLB_EVENTS, NULL)) {
+        fail("window 0x%x lets no IOMMU notifier in", window->liobn);
+    }
+    follower->registered = true;
+    follower->generation = window->generation;
+    if (window->fd >= 0) {
+        fail("KVM handles window 0x%x with an IOMMU notifier", window->liobn);
+    }
+    if (spapr_dma_window_enabled(window)) {
+        memory_region_iommu_replay(&window->iommu, &follower->n);
+    }
+}
+
+static void follower_leave(Follower *follower)
+{
+    memory_region_unregister_iommu_notifier(
+        MEMORY_REGION(&follower->window->iommu), &follower->n);
+    follower->registered = false;
+    g_hash_table_remove_all(follower->pages);
 }
 
 /* ---- looking ---- */
@@ -646,6 +858,7 @@ static void check_windows(void)
         check_window(g_ptr_array_index(ref->windows, i));
     }
     check_mirrors();
+    check_followers();
 }
 
 /* All words, as far as that is affordable */
@@ -905,17 +1118,35 @@ static void take_refusal(Input *in, const RefWindow *window,
     }
 }
 
+/* Is this for KVM?  In half of the cases it has it done by QEMU anyway */
+static SpaprDmaWindow *kvm_handles(uint64_t liobn, uint64_t word)
+{
+    SpaprDmaWindow *window = spapr_dma_window_find(liobn);
+    const RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
+
+    return window && window->fd >= 0 && !phb->refuse_gpa && word & 0x10000 ?
+           window : NULL;
+}
+
 static void op_put(Input *in)
 {
     RefWindow *window = take_window(in);
     uint64_t liobn = take_liobn(in, window), ioba = take_ioba(in, window);
     uint64_t word = take_word(in, window), r4 = liobn;
+    SpaprDmaWindow *kvm;
     int64_t expected, ret;
 
     take_refusal(in, window, &word, 1);
-    begin("H_PUT_TCE", liobn, ioba, word, 0, 0);
+    kvm = kvm_handles(liobn, word);
+    begin(kvm ? "KVM H_PUT_TCE" : "H_PUT_TCE", liobn, ioba, word, 0, 0);
     expected = ref_put(ref, liobn, ioba, word);
-    ret = result(hcall(H_PUT_TCE, &r4, ioba, word, 0));
+    if (kvm && expected == H_SUCCESS) {
+        ret = result(H_SUCCESS);
+        kvm_put(kvm, (ioba - kvm->geometry.bus_offset) >>
+                     kvm->geometry.page_shift, word);
+    } else {
+        ret = result(hcall(H_PUT_TCE, &r4, ioba, word, 0));
+    }
     if (ret != expected) {
         fail("returned %" PRId64 ", not %" PRId64, ret, expected);
     }
@@ -1311,16 +1542,38 @@ static void op_dimm(Input *in)
 
 static void op_mirror(Input *in)
 {
-    Mirror *mirror = &mirrors[take_below(in, MIRRORS)];
+    unsigned kind = take(in, 1);
+    Mirror *mirror = &mirrors[kind % MIRRORS];
+    bool sees_all = kind & MIRRORS;
 
-    begin("mapper", mirror - mirrors, mirror->registered, 0, 0, 0);
+    begin("mapper", mirror - mirrors, mirror->registered, sees_all, 0, 0);
     if (mirror->registered) {
         mirror_leave(mirror);
     } else {
-        mirror_join(mirror);
+        mirror_join(mirror, sees_all);
     }
     end_refusals();
     check_mirrors();
+}
+
+static void op_follower(Input *in)
+{
+    Follower *follower = &followers[take(in, 1) % ARRAY_SIZE(followers)];
+
+    begin("notifier", follower - followers, follower->registered, 0, 0, 0);
+    if (follower->registered) {
+        follower_leave(follower);
+    } else {
+        follower_join(follower);
+    }
+    check_windows();
+}
+
+/* Windows that are enabled from now on are KVM's, or are not */
+static void op_kvm(void)
+{
+    kvm_on = !kvm_on;
+    begin("KVM", kvm_on, 0, 0, 0, 0);
 }
 
 /* Arm one mapper, for the next operation */
@@ -1363,8 +1616,13 @@ static void step(Input *in)
         }
         kind -= ops[i].weight;
     }
-    if (take(in, 1) < 16) {
+    kind = take(in, 1);
+    if (kind < 16) {
         machine_reset();
+    } else if (kind < 96) {
+        op_kvm();
+    } else if (kind < 176) {
+        op_follower(in);
     }
 }
 
@@ -1372,6 +1630,7 @@ static void step(Input *in)
 static void restore(void)
 {
     forget_refusals();
+    kvm_on = false;
     for (unsigned i = 0; i < MIRRORS; i++) {
         mirrors[i].no_limited = false;
     }
@@ -1380,7 +1639,14 @@ static void restore(void)
         uint32_t args[REF_RTAS_WORDS] = { 0, BUID(i) >> 32, (uint32_t)BUID(i) };
 
         rtas(REF_RESET, 3, args, 1);
+        if (spapr_dma_window_find(phbs[i]->dma_liobn[0])->fd >= 0) {
+            uint32_t liobn[REF_RTAS_WORDS] = { phbs[i]->dma_liobn[0] };
+
+            rtas(REF_REMOVE, 1, liobn, 1);
+            rtas(REF_RESET, 3, args, 1);
+        }
     }
+    check_kvm_closed();
     for (guint i = 0; i < ref->windows->len; i++) {
         const RefWindow *window = g_ptr_array_index(ref->windows, i);
 
@@ -1394,8 +1660,16 @@ static void restore(void)
         }
     }
     for (unsigned i = 0; i < MIRRORS; i++) {
+        if (mirrors[i].registered && mirrors[i].mapper.sees_all) {
+            mirror_leave(&mirrors[i]);
+        }
         if (!mirrors[i].registered) {
-            mirror_join(&mirrors[i]);
+            mirror_join(&mirrors[i], false);
+        }
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(followers); i++) {
+        if (followers[i].registered) {
+            follower_leave(&followers[i]);
         }
     }
     check_windows();
@@ -1492,12 +1766,18 @@ static void spapr_dma_setup(QTestState *s)
         g_assert(phbs[i]);
         ref_add_phb(ref, &phb_properties[i]);
     }
+    kvm_tables = g_hash_table_new(NULL, NULL);
+    spapr_dma_kvm = &fuzz_kvm;
+    accel_blocker_init();               /* as KVM does */
+    for (unsigned i = 0; i < ARRAY_SIZE(followers); i++) {
+        followers[i].window = spapr_dma_window_find(phbs[0]->dma_liobn[i]);
+        followers[i].pages = g_hash_table_new(NULL, NULL);
+    }
     for (unsigned i = 0; i < MIRRORS; i++) {
         mirrors[i].mapper.ops = &mirror_ops;
-        mirrors[i].mapper.sees_all = true;
         mirrors[i].windows = g_hash_table_new_full(NULL, NULL, NULL,
                                                    mirror_window_free);
-        mirror_join(&mirrors[i]);
+        mirror_join(&mirrors[i], false);
     }
     run.verbose = env_number("SPAPR_DMA_VERBOSE", 0);
     run.since = get_clock();
