@@ -144,11 +144,12 @@ static bool read_tce_list(uint64_t gpa, uint64_t count, uint64_t *tces)
 {
     if (count > TCE_LIST_ENTRIES ||
         gpa & (TCE_LIST_ENTRIES * sizeof(*tces) - 1) ||
-        !spapr_dma_ram_valid(gpa, TCE_LIST_ENTRIES * sizeof(*tces)) ||
-        address_space_read(&address_space_memory, gpa, MEMTXATTRS_UNSPECIFIED,
-                           tces, count * sizeof(*tces)) != MEMTX_OK) {
+        !spapr_dma_ram_valid(gpa, TCE_LIST_ENTRIES * sizeof(*tces))) {
         return false;
     }
+    /* RAM can be read */
+    address_space_read(&address_space_memory, gpa, MEMTXATTRS_UNSPECIFIED,
+                       tces, count * sizeof(*tces));
     for (uint64_t i = 0; i < count; i++) {
         be64_to_cpus(&tces[i]);
     }

@@ -87,8 +87,7 @@ static bool vfio_prereg_skips(const MemoryRegionSection *section)
     VFIOPreregRange range;
 
     if (!memory_region_is_ram(section->mr) ||
-        memory_region_is_ram_device(section->mr) ||
-        memory_region_is_protected(section->mr)) {
+        memory_region_is_ram_device(section->mr)) {
         return true;
     }
     range = vfio_prereg_range(section);
@@ -101,9 +100,8 @@ void vfio_memlock_hint(Error *const *errp, uint64_t bytes)
     g_autofree char *allowed = NULL;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_MEMLOCK, &limit)) {
-        allowed = g_strdup("unknown");
-    } else if (limit.rlim_cur == RLIM_INFINITY) {
+    getrlimit(RLIMIT_MEMLOCK, &limit); /* cannot fail */
+    if (limit.rlim_cur == RLIM_INFINITY) {
         allowed = g_strdup("unlimited");
     } else {
         allowed = size_to_str(limit.rlim_cur);
@@ -131,8 +129,8 @@ uint64_t vfio_memlock_left(uint64_t used)
     g_autofree char *status = NULL;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
-        limit.rlim_cur == RLIM_INFINITY ||
+    getrlimit(RLIMIT_MEMLOCK, &limit); /* cannot fail */
+    if (limit.rlim_cur == RLIM_INFINITY ||
         !g_file_get_contents("/proc/self/status", &status, NULL, NULL) ||
         extract64(status_number(status, "\nCapEff:", 16), CAP_IPC_LOCK, 1)) {
         return UINT64_MAX;

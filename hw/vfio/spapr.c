@@ -384,9 +384,7 @@ static bool vfio_spapr_tell_kvm_groups(VFIOSpaprContainer *sc,
 /* What pages guest RAM has; its smallest counts */
 static uint64_t vfio_spapr_ram_page(void)
 {
-    long backend = qemu_minrampagesize();
-
-    return backend == LONG_MAX ? qemu_real_host_page_size() : backend;
+    return qemu_minrampagesize();
 }
 
 /*
@@ -844,12 +842,6 @@ static bool vfio_spapr_v1_window_add(SpaprDmaMapper *mapper,
                    " does not lie in the only one of the host at 0x%" PRIx64
                    " of 0x%" PRIx64 " bytes",
                    start, size, host_start, host_size);
-        return false;
-    }
-    if (window->geometry.page_shift < VFIO_SPAPR_V1_PAGE_SHIFT) {
-        error_setg(errp, "DMA window has pages of 2^%u bytes, host maps at"
-                   " least 2^%u", window->geometry.page_shift,
-                   VFIO_SPAPR_V1_PAGE_SHIFT);
         return false;
     }
     if (window->fd >= 0) {
