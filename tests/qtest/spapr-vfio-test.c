@@ -1359,6 +1359,174 @@ static void test_ram_small(void)
 }
 
 /*
+ * RAM that appears without having been asked about and is refused: the log has
+ * it once, devices do not reach it, and it goes without a trace.
+ */
+static void test_ram_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    g_autofree char *path = g_build_filename(v->dir, "ram", NULL);
+
+    plug_ram(v, "m1", 3, path);
+    vfio_fault(v, "ioctl=register,errno=EPERM");
+    for (unsigned i = 0; i < 3; i++) {
+        set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
+        g_assert_cmpuint(vfio_regions(v), ==, 1);
+        put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_NOT_ENOUGH_RESOURCES);
+        set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+    }
+    g_assert_cmpuint(vfio_log_count(v, "refuses to register RAM"), ==, 1);
+    vfio_no_fault(v);
+    set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(vfio_regions(v), ==, 2);
+    put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_SUCCESS);
+    set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+    unlink(path);
+    vfio_quit(v);
+}
+
+/* Two DIMMs cannot be registered: the first is what the user hears of */
+static void test_ram_refused_at_start(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+
+    backend_add(v, "m1");
+    assert_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1', 'memdev': 'm1'}");
+    vfio_fault(v, "ioctl=register,errno=EPERM");
+    assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                       " 'host': '0001:01:00.0', 'addr': '1.0'}",
+                       "register RAM \"ppc_spapr.ram\"");
+    vfio_no_fault(v);
+    g_assert_cmpuint(vfio_regions(v), ==, 0);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                   " 'host': '0001:01:00.0', 'addr': '1.0'}");
+    g_assert_cmpuint(vfio_regions(v), ==, 2);
+    vfio_quit(v);
+}
+
+/*
+ * Hosts that cannot do what others can
+ */
+
+#define PLUG1 "{'driver': 'vfio-pci', 'id': 'vf1', 'host': '0001:01:00.0'," \
+              " 'addr': '1.0'}"
+
+/* The window before the guest's own one has no page size that fits */
+static void test_host_page_sizes(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv pagesizes=1G\n" ONE, NULL,
+                            "");
+    SpaprDdwQuery q;
+
+    assert_not_plugged(v, PLUG1, "no DMA page size that fits");
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    assert_plugged(v, PLUG1);
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmpint(q.status, ==, RTAS_OK);
+    g_assert_cmpuint(q.page_sizes, ==, 0);
+    g_assert_cmpuint(q.largest, ==, 0);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_PARAM_ERROR);
+    vfio_assert_host(v, "[]");
+    vfio_quit(v);
+}
+
+static void test_host_keeps_default(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+
+    vfio_fault(v, "ioctl=tce_remove,errno=EBUSY,once");
+    assert_not_plugged(v, PLUG1, "does not drop its default DMA window");
+    assert_plugged(v, PLUG1);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+/* More levels help if the shape is what was wrong, however that is said */
+static void test_host_levels_einval(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    unsigned before = vfio_calls(v, "tce_create");
+
+    vfio_fault(v, "ioctl=tce_create,errno=EINVAL");
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 26).status, ==,
+                    RTAS_HW_ERROR);
+    g_assert_cmpuint(vfio_calls(v, "tce_create"), ==, before + 5);
+    vfio_quit(v);
+}
+
+/* The lower place cannot be kept, so the host makes the window there */
+static void test_host_no_placeholder(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    SpaprDdwWindow w = create(v->t, 16, 28, WINDOW_64);
+
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    /* Two calls find out the places */
+    vfio_fault(v, "ioctl=tce_create,nth=3,errno=ENOSPC,once");
+    assert_not_plugged(v, PLUG1, "host puts the DMA window at");
+    vfio_no_fault(v);
+    assert_plugged(v, PLUG1);
+    vfio_assert_host(v, "[800000000000000+10000000/12:0]");
+    g_assert_cmphex(w.addr, ==, WINDOW_64);
+    vfio_quit(v);
+}
+
+/* Nothing is known of its places; two groups can share it all the same */
+static void test_host_places_unknown(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, "");
+
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    vfio_fault(v, "ioctl=tce_create,errno=ENOSPC,once");
+    assert_plugged(v, PLUG1);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf2',"
+                   " 'host': '0001:02:00.0', 'addr': '2.0'}");
+    vfio_assert_host(v, "[]");
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+/* What another group's leaving took along cannot be mapped again */
+static void test_host_no_replay(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, "detach-clears", VFIO1 VFIO2);
+
+    put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x6000000 | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, 2 * PAGE, 0x5000000 | TCE_RW, H_SUCCESS);
+    vfio_fault(v, "ioctl=map,errno=ENOMEM,once");
+    unplug(v->t, "vf1", 1);
+    vfio_assert_host(v, "[0+40000000/12:2]");
+    g_assert_cmpuint(vfio_log_count(v, "a device lost DMA mappings"), ==, 1);
+    vfio_quit(v);
+}
+
+#define P7 "host flavour=p7 dma32=512M\n" ONE
+
+/* The only window of an old host is smaller than the guest's */
+static void test_host_small_window(void)
+{
+    VfioTest *v = vfio_boot(P7, NULL, "");
+
+    assert_not_plugged(v, PLUG1, "does not lie in the only one of the host");
+    vfio_quit(v);
+
+    v = vfio_boot(P7, NULL,
+                  "-global spapr-pci-host-bridge.dma_win_size=0x20000000");
+    vfio_fault(v, "ioctl=enable,errno=EPERM,once");
+    assert_not_plugged(v, PLUG1, "does not enable its DMA window");
+    assert_plugged(v, PLUG1);
+    /* It makes its table when something is mapped: no news before that */
+    vfio_fault(v, "ioctl=unmap,errno=ENXIO");
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    vfio_no_fault(v);
+    g_assert_cmpuint(vfio_log_count(v, "did not unmap"), ==, 0);
+    vfio_quit(v);
+}
+
+/*
  * C22: EEH with several groups and containers
  */
 
@@ -1552,6 +1720,18 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/ram/C6-no-iommu", test_ram_iommu);
     qtest_add_func("spapr-vfio/ram/C21-no-discard", test_ram_discard);
     qtest_add_func("spapr-vfio/ram/leaves-mapped", test_ram_leaves_mapped);
+    qtest_add_func("spapr-vfio/ram/refused", test_ram_refused);
+    qtest_add_func("spapr-vfio/ram/refused-at-start",
+                   test_ram_refused_at_start);
+    qtest_add_func("spapr-vfio/host/page-sizes", test_host_page_sizes);
+    qtest_add_func("spapr-vfio/host/keeps-default", test_host_keeps_default);
+    qtest_add_func("spapr-vfio/host/levels-EINVAL", test_host_levels_einval);
+    qtest_add_func("spapr-vfio/host/no-placeholder",
+                   test_host_no_placeholder);
+    qtest_add_func("spapr-vfio/host/places-unknown",
+                   test_host_places_unknown);
+    qtest_add_func("spapr-vfio/host/no-replay", test_host_no_replay);
+    qtest_add_func("spapr-vfio/host/small-window", test_host_small_window);
     qtest_add_data_func("spapr-vfio/eeh/C22-one-container", VFIO1 VFIO2,
                         test_eeh);
     qtest_add_data_func("spapr-vfio/eeh/C22-two-containers",
