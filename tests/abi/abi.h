@@ -24,13 +24,14 @@
 #define MAX_DEVICES 4
 
 /*
- * On POWER8 the kernel tells the bridge of changed entries by a store each.
- * An emulated bridge takes 2^20 of them in seconds, so larger tables have to
- * be spared.  And if nothing at all was changed from entry 0 on, by a MAP
- * whose first page fails or of size 0, the kernel counts from 0 to -1: such
- * calls go elsewhere, but for one case.
+ * What takes some hosts hours.  On POWER8 the kernel tells the bridge of
+ * changed entries by a store each, in a partition it clears a table by a
+ * hypercall each; emulated, 2^20 of them take seconds.  And on POWER8, if
+ * nothing at all was changed from entry 0 on, by a MAP whose first page fails
+ * or of size 0, the kernel counts from 0 to -1: such calls go elsewhere, but
+ * for one case.
  */
-#define LARGEST_TABLE (host.power8 ? 20 : 31)   /* 2^n entries */
+#define LARGEST_TABLE (host.spare ? 20 : 31)   /* 2^n entries */
 
 /* What the program was told, and what it finds out once */
 typedef struct {
@@ -38,7 +39,7 @@ typedef struct {
     int groups[MAX_DEVICES];            /* their IOMMU groups */
     unsigned count;
     uint64_t page;                      /* of the host, bytes */
-    bool power8;
+    bool spare;                         /* LARGEST_TABLE */
     struct vfio_iommu_spapr_tce_info info;  /* version 2 */
 } Host;
 

@@ -15,12 +15,12 @@
 Host host;
 
 static const char usage[] =
-    "usage: abi-test [--page BYTES] [--power8] [--seed N --random COUNT]\n"
+    "usage: abi-test [--page BYTES] [--spare] [--seed N --random COUNT]\n"
     "                DEVICE...\n"
     "\n"
     "  DEVICE          PCI address under vfio-pci, each in its own group\n"
     "  --page BYTES    page size of the host, if it is not ours\n"
-    "  --power8        spare a host of that kind what would take it hours\n"
+    "  --spare         spare the host what takes some hosts hours\n"
     "  --random COUNT  print the transcript of COUNT random calls instead\n"
     "  --seed N        of the random calls (default 1)\n";
 
@@ -49,7 +49,7 @@ int main(int argc, char **argv)
         { "page", required_argument, NULL, 'p' },
         { "random", required_argument, NULL, 'r' },
         { "seed", required_argument, NULL, 's' },
-        { "power8", no_argument, NULL, '8' },
+        { "spare", no_argument, NULL, 'h' },
         { NULL }
     };
     unsigned long seed = 1, random = 0;
@@ -67,8 +67,8 @@ int main(int argc, char **argv)
         case 's':
             seed = atol(optarg);
             break;
-        case '8':
-            host.power8 = true;
+        case 'h':
+            host.spare = true;
             break;
         default:
             fputs(usage, stderr);
@@ -91,7 +91,6 @@ int main(int argc, char **argv)
         return 0;
     }
     core_cases();
-    window_cases();
     memory_cases();
     map_cases();
     limit_cases();
@@ -99,5 +98,6 @@ int main(int argc, char **argv)
     v1_cases();
     device_cases();
     eeh_cases();
+    window_cases();     /* the last, a partition is spoilt by them */
     return finish();
 }

@@ -133,7 +133,7 @@ static uint64_t choose_iova(Episode *e, unsigned c, uint64_t size)
     if (!rarely(e, 8)) {
         iova &= -UNIT;
     }
-    if (host.power8 && !slot && !iova) {
+    if (host.spare && !slot && !iova) {
         iova = UNIT;
     }
     return (slot ? START64 : 0) + iova;

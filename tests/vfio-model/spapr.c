@@ -113,17 +113,60 @@ static uint64_t table_bytes(unsigned page_shift, uint64_t window_size,
     return tce_table_bytes(host.page_shift, page_shift, window_shift, levels);
 }
 
+static bool has_upper_window(const Group *group)
+{
+    for (int i = 0; i < MAX_WINDOWS; i++) {
+        if (group->tables[i] && group->tables[i]->start == host.start64) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Where a window of number @number starts, or why it cannot be.  A partition
+ * asks its firmware for all but the default window, which keeps a place even
+ * if it is not in use, so that there is one other at most.  Once it refuses,
+ * the kernel never asks again for that group.
+ */
+static long place_window(Group *group, int number, unsigned page_shift,
+                         uint64_t window_size, uint64_t *start)
+{
+    const bool default_window = !number && page_shift == 12 &&
+                                window_size <= group->dma32_size;
+
+    if (host.flavour != FLAVOUR_LPAR) {
+        *start = number ? host.start64 : host.dma32_start;
+        return 0;
+    }
+    if (window_size & (window_size - 1)) {
+        return -EINVAL;
+    }
+    if (!number && has_upper_window(group)) {
+        return -EPERM;
+    }
+    group->windows_failed |= !default_window && has_upper_window(group);
+    *start = default_window ? host.dma32_start : host.start64;
+    return group->windows_failed ? -ENODEV : 0;
+}
+
 /* The checks that are made after locked memory was charged */
-static long build_table(int number, unsigned page_shift, uint64_t window_size,
-                        unsigned levels, TceTable **result)
+static long build_table(Group *group, int number, unsigned page_shift,
+                        uint64_t window_size, unsigned levels,
+                        TceTable **result)
 {
     const unsigned window_shift = 63 - __builtin_clzll(window_size | 1);
     const uint64_t least = 1ull << (host.page_shift - 3);
-    uint64_t entries;
+    uint64_t entries, start;
     unsigned bits;
+    long ret;
 
     if (levels > host.levels) {
         return -EINVAL;
+    }
+    ret = place_window(group, number, page_shift, window_size, &start);
+    if (ret) {
+        return ret;
     }
     levels = levels ? levels : 1;
     bits = tce_table_level_bits(host.page_shift, page_shift, window_shift,
@@ -139,8 +182,7 @@ static long build_table(int number, unsigned page_shift, uint64_t window_size,
     if (entries < least && host.flavour != FLAVOUR_LPAR) {
         entries = least;        /* a small window is larger than asked for */
     }
-    *result = tce_table_new(number ? host.start64 : host.dma32_start,
-                            page_shift, entries, levels, bits);
+    *result = tce_table_new(start, page_shift, entries, levels, bits);
     return *result ? 0 : -ENOMEM;
 }
 
@@ -160,7 +202,8 @@ static long create_table(Group *group, int number, unsigned page_shift,
         return ret;
     }
     if (!fault_check("create_table", 0, true, &ret)) {
-        ret = build_table(number, page_shift, window_size, levels, result);
+        ret = build_table(group, number, page_shift, window_size, levels,
+                          result);
     }
     if (ret) {
         if (!quirk(QUIRK_CREATE_LEAK)) {

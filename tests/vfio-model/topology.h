@@ -87,6 +87,7 @@ struct Group {
     Container *container;
     Group *next_in_container;
     TceTable *tables[MAX_WINDOWS];  /* what the bridge looks up */
+    bool windows_failed;        /* for good, in a partition */
     int eeh_state;              /* VFIO_EEH_PE_STATE_* */
 };
 
