@@ -17,6 +17,7 @@ help:
 	@echo 'make check        all tests; ends with a line of counts'
 	@echo 'make check-TIER   one tier: $(TIERS)'
 	@echo 'make check-abi    the model of a VFIO host against four real kernels'
+	@echo 'make check-model  a VFIO host that fails, call by call; base and ours'
 	@echo 'make check-stock  what the unmodified base gets wrong, and its own tests'
 	@echo 'make bench        compare speed and scale with the unmodified base'
 	@echo 'make bench-quick  the same in short, as a test'
@@ -46,6 +47,16 @@ check-abi: setup
 	@tests/abi/compare-all build/project/tests/vfio-model/vfio-model \
 		build/project/tests/abi/abi-test \
 		build/project/tests/abi/abi-test.ppc64le
+
+check-model: setup
+	@scripts/build-target build/asan.stamp asan
+	@scripts/build-target build/stock.stamp stock
+	@scripts/ninja build/project tests/vfio-model/vfio-model \
+		tests/vfio-model/libvfio-model.so
+	@tests/vfio-model/sweep build/project/tests/vfio-model/vfio-model \
+		build/asan/qemu-system-ppc64
+	@tests/vfio-model/weaknesses build/project/tests/vfio-model/vfio-model \
+		build/asan/qemu-system-ppc64 build/stock/qemu-system-ppc64
 
 check-stock: setup
 	@scripts/build-target build/native.stamp native
@@ -82,5 +93,5 @@ distclean:
 	rm -rf build
 
 .NOTPARALLEL:
-.PHONY: all help setup demo check $(TIERS:%=check-%) check-abi check-stock \
-        bench bench-quick soak clean distclean
+.PHONY: all help setup demo check $(TIERS:%=check-%) check-abi \
+        check-model check-stock bench bench-quick soak clean distclean
