@@ -172,7 +172,7 @@ static void phb_limit_to_places(SpaprPhbState *sphb, SpaprDmaLimits *limits)
 static SpaprDmaLimits phb_limits(SpaprPhbState *sphb)
 {
     SpaprDmaLimits limits = {
-        .page_sizes = sphb->page_size_mask,
+        .page_sizes = sphb->page_size_mask & ~(SPAPR_TCE_PAGE_SIZE - 1),
         .max_size = SPAPR_DDW_MAX_SIZE,
         .max_tces = SPAPR_DDW_MAX_TCES,
         .windows = phb_free_windows(sphb),

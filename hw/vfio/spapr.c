@@ -249,8 +249,9 @@ static int vfio_spapr_map_piece(VFIOSpaprContainer *sc, uint64_t iova,
 }
 
 /*
- * Find what RAM lies at @gpa.  @size is cut to what is contiguous from there
- * in this process.  ROM takes the permission to write out of @flags.
+ * Find what RAM lies at @gpa, where there is some.  @size is cut to what is
+ * contiguous from there in this process.  ROM takes the permission to write
+ * out of @flags.  Memory of devices of the host cannot be mapped.
  *
  * Call it in an RCU read-side section, in which @vaddr is valid.
  */
@@ -263,7 +264,7 @@ static int vfio_spapr_resolve(uint64_t gpa, uint64_t *size, uint32_t *flags,
                                                &offset, &len, write,
                                                MEMTXATTRS_UNSPECIFIED);
 
-    if (!memory_region_is_ram(mr) || memory_region_is_ram_device(mr)) {
+    if (memory_region_is_ram_device(mr)) {
         return -EFAULT;
     }
     if (mr->readonly) {
@@ -844,12 +845,7 @@ static bool vfio_spapr_v1_window_add(SpaprDmaMapper *mapper,
                    start, size, host_start, host_size);
         return false;
     }
-    if (window->fd >= 0) {
-        error_setg(errp, "KVM handles the DMA window of LIOBN 0x%x, but does"
-                   " not update VFIO_SPAPR_TCE_IOMMU containers",
-                   window->liobn);
-        return false;
-    }
+    /* No guest has smaller pages, and no table in KVM beside @sees_all */
     vfio_spapr_remember(sc, window, VFIO_SPAPR_V1_PAGE_SHIFT);
     return true;
 }

@@ -58,6 +58,7 @@ enum {
 
     RESULT_OK = 1,
     RESULT_READ_FAULT = 2,
+    RESULT_WRITE_FAULT = 3,
 };
 
 /* VFIO and PAPR: states of a PE */
@@ -765,6 +766,7 @@ static void test_plug_refused(void)
         "ioctl=register,errno=ENOMEM", "ioctl=register,return=3",
         "ioctl=tce_create,errno=ENOMEM", "ioctl=tce_create,errno=EPERM",
         "ioctl=map,errno=ENOMEM", "ioctl=map,return=1",
+        "ioctl=tce_remove,errno=EINVAL",
     };
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
 
@@ -863,6 +865,33 @@ static void test_plug_refused_v1(void)
     assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
                    " 'host': '0001:01:00.0'}");
     vfio_quit(v);
+}
+
+/* Default windows that no host can have: the device is refused */
+static void test_plug_odd_default(void)
+{
+    static const struct {
+        const char *host, *options, *reason;
+    } odd[] = {
+        { POWERNV, "dma_win_size=0x30000000", "power of two" },
+        { "host flavour=p7\n", "dma_win_size=0x100000000",
+          "does not lie in the only one" },
+        { "host flavour=powernv pagesizes=64K\n", "pgsz=0x11000",
+          "no DMA page size" },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(odd); i++) {
+        g_autofree char *topology = g_strdup_printf("%s" ONE, odd[i].host);
+        g_autofree char *options = g_strdup_printf(
+            "-global spapr-pci-host-bridge.%s ", odd[i].options);
+        VfioTest *v = vfio_boot(topology, NULL, options);
+
+        assert_not_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
+                           " 'host': '0001:01:00.0'}", odd[i].reason);
+        vfio_assert_host(v, "");
+        g_assert_cmpuint(vfio_regions(v), ==, 0);
+        vfio_quit(v);
+    }
 }
 
 /* The only window of version 1 is not where the guest has one */
@@ -1206,6 +1235,75 @@ static void plug_ram(VfioTest *v, const char *id, unsigned slot,
 }
 
 /*
+ * C5: the same with RAM, of which a host with large pages takes only whole
+ * ones; that is told once.
+ */
+static void test_ram_less_than_page(void)
+{
+    VfioTest *v = vfio_boot_pages(64 * KiB, "host flavour=powernv page=64K\n"
+                                  ONE, VFIO1
+                                  "-object memory-backend-ram,id=m3,size=4K "
+                                  "-object memory-backend-ram,id=m4,size=4K "
+                                  "-device ivshmem-plain,memdev=m3,addr=3.0 "
+                                  "-device ivshmem-plain,memdev=m4,addr=4.0 ");
+
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t offset = i * BAR_SIZE;
+
+        set_bar(v->t, 3 + i, PCI_BASE_ADDRESS_2, BAR_BUS + offset,
+                PCI_COMMAND_MEMORY);
+        put(v->t, LIOBN_DEFAULT, 0, (BAR_GPA + offset) | TCE_RW,
+            H_NOT_ENOUGH_RESOURCES);
+    }
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "does not fill whole host pages"), ==,
+                     1);
+    set_bar(v->t, 4, PCI_BASE_ADDRESS_2, BAR_BUS + BAR_SIZE, 0);
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    vfio_quit(v);
+}
+
+/* Whatever permission a TCE gives, a device cannot write to ROM */
+static void test_ram_permissions(void)
+{
+    g_autofree char *dir = make_dir();
+    g_autofree char *path = g_build_filename(dir, "rom", NULL);
+    g_autofree char *rom = g_malloc0(64 * KiB);
+    g_autofree char *options = g_strdup_printf(VFIO1 "-device pci-testdev,"
+                                               "addr=3.0,romfile=%s", path);
+    VfioTest *v;
+
+    g_assert(g_file_set_contents(path, rom, 64 * KiB, NULL));
+    v = vfio_boot(POWERNV ONE, NULL, options);
+    set_bar(v->t, 3, PCI_ROM_ADDRESS, BAR_BUS | PCI_ROM_ADDRESS_ENABLE,
+            PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(vfio_regions(v), ==, 2);
+    put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_WO, H_SUCCESS);
+    g_assert_cmpuint(dma_copy(v->t, 1, 0, PAGE), ==, RESULT_OK);
+    g_assert_cmpuint(dma_copy(v->t, 1, PAGE, 0), ==, RESULT_READ_FAULT);
+    put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    g_assert_cmpuint(dma_copy(v->t, 1, PAGE, 0), ==, RESULT_WRITE_FAULT);
+    put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_WO, H_NOT_ENOUGH_RESOURCES);
+    vfio_quit(v);
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
+/* Memory of a device of the host is no RAM, so another cannot reach it */
+static void test_ram_of_device(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1 VFIO2);
+
+    set_bar(v->t, 2, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_NOT_ENOUGH_RESOURCES);
+    vfio_assert_host(v, JUST_DEFAULT);
+    set_bar(v->t, 2, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+    vfio_quit(v);
+}
+
+/*
  * C6: RAM is looked for in system memory, where no IOMMU lies: windows are in
  * the address spaces of buses.
  */
@@ -1298,6 +1396,30 @@ static void test_ram_leaves_mapped(void)
     unlink(one);
     unlink(two);
     vfio_quit(v);
+}
+
+/* A page of a window over two pieces of RAM, each too small for a host page */
+static void test_ram_in_pieces(void)
+{
+    HugeRam ram = huge_ram_new(VFIO1);
+    VfioTest *v = vfio_boot_pages(4 * KiB, "host flavour=powernv backing=2M\n"
+                                  ONE, ram.options);
+    SpaprDdwWindow w = create(v->t, 21, 30, WINDOW_64);
+
+    for (unsigned i = 0; i < 2; i++) {
+        const char *id = i ? "m2" : "m1";
+        g_autofree char *path = g_build_filename(v->dir, id, NULL);
+
+        plug_ram(v, id, 3 + i, path);
+        g_assert_cmpint(unlink(path), ==, 0);
+        set_bar(v->t, 3 + i, PCI_BASE_ADDRESS_2, BAR_BUS + i * BAR_SIZE,
+                PCI_COMMAND_MEMORY);
+    }
+    put(v->t, w.liobn, w.addr, BAR_GPA | TCE_RW, H_NOT_ENOUGH_RESOURCES);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+40000000/21:0]");
+    put(v->t, LIOBN_DEFAULT, 0, (BAR_GPA + BAR_SIZE) | TCE_RW, H_SUCCESS);
+    vfio_quit(v);
+    huge_ram_free(&ram);
 }
 
 /* C1: RAM that is gone is freed, though it was registered */
@@ -1693,6 +1815,7 @@ int main(int argc, char **argv)
                    test_plug_reason_no_log);
     qtest_add_func("spapr-vfio/plug/C13-short-info", test_short_info);
     qtest_add_func("spapr-vfio/plug/C18-refused-v1", test_plug_refused_v1);
+    qtest_add_func("spapr-vfio/plug/odd-default", test_plug_odd_default);
     qtest_add_func("spapr-vfio/plug/v1-too-late", test_plug_v1_too_late);
     qtest_add_func("spapr-vfio/unplug/C4-refused", test_teardown_refused);
     qtest_add_func("spapr-vfio/map/refused", test_map_refused);
@@ -1717,6 +1840,11 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/dimm/C10-small-pages", test_dimm_small_pages);
     qtest_add_func("spapr-vfio/ram/C1-freed", test_ram_freed);
     qtest_add_func("spapr-vfio/ram/C5-small", test_ram_small);
+    qtest_add_func("spapr-vfio/ram/C5-less-than-page",
+                   test_ram_less_than_page);
+    qtest_add_func("spapr-vfio/ram/permissions", test_ram_permissions);
+    qtest_add_func("spapr-vfio/ram/of-device", test_ram_of_device);
+    qtest_add_func("spapr-vfio/ram/in-pieces", test_ram_in_pieces);
     qtest_add_func("spapr-vfio/ram/C6-no-iommu", test_ram_iommu);
     qtest_add_func("spapr-vfio/ram/C21-no-discard", test_ram_discard);
     qtest_add_func("spapr-vfio/ram/leaves-mapped", test_ram_leaves_mapped);
