@@ -400,6 +400,33 @@ static void test_index_beyond_32_bits(void)
     spapr_dma_quit(t);
 }
 
+/* So much that it is done in steps, between which others have their turn */
+static void test_stuff_steps(void)
+{
+    const uint64_t page = 4 * KiB, first = 3, count = 100000;
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    SpaprDdwWindow w = spapr_ddw_create(t, 12, 29);
+    uint64_t tces[512];
+
+    g_assert_cmpint(w.status, ==, RTAS_OK);
+    for (unsigned i = 0; i < 512; i++) {
+        tces[i] = i * page | TCE_RW;
+    }
+    for (uint64_t i = 0; i < 1ULL << 17; i += 512) {
+        g_assert_cmpint(spapr_put_tce_indirect(t, w.liobn, w.addr + i * page,
+                                               tces, 512), ==, H_SUCCESS);
+    }
+    g_assert_cmpint(spapr_stuff_tce(t, w.liobn, w.addr + first * page, 0,
+                                    count), ==, H_SUCCESS);
+    for (uint64_t i = 0; i < 1ULL << 17; i += i < 8 || i > count ? 1 : 97) {
+        bool kept = i < first || i >= first + count;
+
+        spapr_assert_tce(t, w.liobn, w.addr + i * page,
+                         kept ? tces[i % 512] : 0);
+    }
+    spapr_dma_quit(t);
+}
+
 static void test_stuff_bad(void)
 {
     SpaprDmaTest *t = boot_window();
@@ -947,6 +974,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-tce/stuff/good", test_stuff);
     qtest_add_func("spapr-tce/stuff/many", test_stuff_many);
     qtest_add_func("spapr-tce/stuff/A8-full-window", test_stuff_full_window);
+    qtest_add_func("spapr-tce/stuff/steps", test_stuff_steps);
     qtest_add_func("spapr-tce/stuff/B3-bad", test_stuff_bad);
     qtest_add_func("spapr-tce/B12-index-beyond-32-bits",
                    test_index_beyond_32_bits);
