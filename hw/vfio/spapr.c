@@ -299,10 +299,10 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                           const SpaprDmaRun *run)
 {
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
-    uint32_t page_shift = vfio_spapr_find(sc, window)->page_shift;
     uint64_t done, size;
     int ret = 0;
 
+    /* Pieces that are too small for a host page are refused by the host */
     RCU_READ_LOCK_GUARD();
     for (done = 0; !ret && done < run->size; done += size) {
         uint32_t flags = vfio_spapr_map_flags(run->perm);
@@ -310,9 +310,6 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 
         size = run->size - done;
         ret = vfio_spapr_resolve(run->gpa + done, &size, &flags, &vaddr);
-        if (!ret && !QEMU_IS_ALIGNED(size, 1ULL << page_shift)) {
-            ret = -EINVAL;
-        }
         if (!ret) {
             ret = vfio_spapr_map_piece(sc, run->iova + done, vaddr, size,
                                        flags);
