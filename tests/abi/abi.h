@@ -98,6 +98,14 @@ long do_unmap(int container, uint64_t iova, uint64_t size);
 long do_attach(int group, int container);
 long do_eeh(int container, uint32_t op);
 
+/*
+ * What holds for each call @name with an argument that begins with argsz and
+ * flags: no address, an argsz below @size, an unknown flag.  Leaves @argument
+ * with an argsz of @size and without flags.
+ */
+void check_arguments(int fd, const char *name, unsigned long request,
+                     void *argument, uint32_t size);
+
 #define READ_WRITE (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 
 /* ---- the cases ---- */

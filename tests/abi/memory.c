@@ -41,21 +41,13 @@ static void arguments(void)
     const uint64_t page = host.page;
     const int fd = setup.container;
     struct vfio_iommu_spapr_register_memory request = {
-        8, 0, (uintptr_t)memory, page
+        .vaddr = (uintptr_t)memory, .size = page
     };
 
-    check("no address", call(fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, NULL),
-          -EFAULT);
-    check("argsz 8", call(fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &request),
-          -EINVAL);
-    check("UNREGISTER, argsz 8",
-          call(fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &request), -EINVAL);
-    request.argsz = sizeof(request);
-    request.flags = 1;
-    check("flags", call(fd, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, &request),
-          -EINVAL);
-    check("UNREGISTER, flags",
-          call(fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, &request), -EINVAL);
+    check_arguments(fd, "REGISTER", VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+                    &request, sizeof(request));
+    check_arguments(fd, "UNREGISTER", VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
+                    &request, sizeof(request));
     check("at 1", do_register(fd, memory + 1, page), -EINVAL);
     check("a byte more", do_register(fd, memory, page + 1), -EINVAL);
     check("wraps", do_register(fd, (void *)-page, 2 * page), -EINVAL);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,26 @@ bool find_info(void)
     close(group);
     close(container);
     return found;
+}
+
+void check_arguments(int fd, const char *name, unsigned long request,
+                     void *argument, uint32_t size)
+{
+    struct {
+        uint32_t argsz, flags;
+    } *header = argument;
+    char what[64];
+
+    snprintf(what, sizeof(what), "%s at no address", name);
+    check(what, call(fd, request, NULL), -EFAULT);
+    snprintf(what, sizeof(what), "%s with a short argsz", name);
+    header->argsz = size - 1;
+    check(what, call(fd, request, argument), -EINVAL);
+    snprintf(what, sizeof(what), "%s with flags", name);
+    header->argsz = size;
+    header->flags = 1u << 31;
+    check(what, call(fd, request, argument), -EINVAL);
+    header->flags = 0;
 }
 
 long do_register(int container, const void *address, uint64_t size)

@@ -64,27 +64,14 @@ static void arguments(void)
     Setup setup = set_up(1, VFIO_SPAPR_TCE_v2_IOMMU);
     const int fd = setup.container;
     struct vfio_iommu_spapr_tce_create create = {
-        .argsz = sizeof(create) - 1, .page_shift = 16, .window_size = GIB,
-        .levels = 1,
+        .page_shift = 16, .window_size = GIB, .levels = 1,
     };
-    struct vfio_iommu_spapr_tce_remove remove = { .argsz = 8 };
+    struct vfio_iommu_spapr_tce_remove remove = { 0 };
 
-    check("CREATE at no address",
-          call(fd, VFIO_IOMMU_SPAPR_TCE_CREATE, NULL), -EFAULT);
-    check("CREATE with a short argsz",
-          call(fd, VFIO_IOMMU_SPAPR_TCE_CREATE, &create), -EINVAL);
-    create.argsz++;
-    create.flags = 1;
-    check("CREATE with flags",
-          call(fd, VFIO_IOMMU_SPAPR_TCE_CREATE, &create), -EINVAL);
-    check("REMOVE at no address",
-          call(fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, NULL), -EFAULT);
-    check("REMOVE with a short argsz",
-          call(fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove), -EINVAL);
-    remove.argsz = sizeof(remove);
-    remove.flags = 1;
-    check("REMOVE with flags",
-          call(fd, VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove), -EINVAL);
+    check_arguments(fd, "CREATE", VFIO_IOMMU_SPAPR_TCE_CREATE, &create,
+                    sizeof(create));
+    check_arguments(fd, "REMOVE", VFIO_IOMMU_SPAPR_TCE_REMOVE, &remove,
+                    sizeof(remove));
     check("none of them touched the default", do_remove(fd, 0), 0);
     check("page shift 0", place(fd, 0, GIB, 1), -EINVAL);
     check("page shift 11", place(fd, 11, GIB, 1), -EINVAL);

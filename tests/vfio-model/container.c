@@ -8,9 +8,8 @@
 #include <stdlib.h>
 
 #include "container.h"
+#include "driver.h"
 #include "ioctl-table.h"
-#include "spapr.h"
-#include "type1.h"
 
 Container *containers;
 
@@ -46,28 +45,9 @@ void container_put(Container *container)
     free(container);
 }
 
-static long driver_attach(Container *container, Group *group)
-{
-    return container->driver & DRIVER_TYPE1 ?
-           type1_attach(container, group) : spapr_attach(container, group);
-}
-
-static void driver_detach(Container *container, Group *group)
-{
-    if (container->driver & DRIVER_TYPE1) {
-        type1_detach(container, group);
-    } else {
-        spapr_detach(container, group);
-    }
-}
-
 static void driver_release(Container *container)
 {
-    if (container->driver & DRIVER_TYPE1) {
-        type1_release(container);
-    } else {
-        spapr_release(container);
-    }
+    host_driver()->release(container);
     container->driver = DRIVER_NONE;
 }
 
@@ -90,7 +70,7 @@ static void remove_group(Container *container, Group *group)
 
 long container_attach(Container *container, Group *group)
 {
-    long ret = container->driver ? driver_attach(container, group) : 0;
+    long ret = container->driver ? host_driver()->attach(container, group) : 0;
 
     if (ret) {
         return ret;
@@ -108,7 +88,7 @@ void container_detach(Group *group)
     remove_group(container, group);
     group->container = NULL;
     if (container->driver) {
-        driver_detach(container, group);
+        host_driver()->detach(container, group);
         if (!container->groups) {
             driver_release(container);
         }
@@ -121,15 +101,9 @@ long container_get_api_version(ModelFile *file, IoctlArgument *argument)
     return VFIO_API_VERSION;
 }
 
-static long has_extension(uint64_t extension)
-{
-    return host.flavour == FLAVOUR_TYPE1 ? type1_check_extension(extension) :
-                                           spapr_check_extension(extension);
-}
-
 long container_check_extension(ModelFile *file, IoctlArgument *argument)
 {
-    return has_extension(argument->address);
+    return host_driver()->check_extension(argument->address);
 }
 
 /* The driver of an IOMMU type; extensions that are no type open nothing */
@@ -158,7 +132,7 @@ static long attach_all(Container *container)
     container->groups = NULL;
     while (waiting && !ret) {
         group = waiting;
-        ret = driver_attach(container, group);
+        ret = host_driver()->attach(container, group);
         if (!ret) {
             waiting = group->next_in_container;
             add_group(container, group);
@@ -167,7 +141,7 @@ static long attach_all(Container *container)
     if (ret) {
         for (group = container->groups; group; group = container->groups) {
             remove_group(container, group);
-            driver_detach(container, group);
+            host_driver()->detach(container, group);
             group->next_in_container = waiting;
             waiting = group;
         }
@@ -185,7 +159,7 @@ long container_set_iommu(ModelFile *file, IoctlArgument *argument)
     if (!container->groups || container->driver) {
         return -EINVAL;
     }
-    if (has_extension(argument->address) <= 0) {
+    if (host_driver()->check_extension(argument->address) <= 0) {
         return -ENODEV;
     }
     if (!driver) {

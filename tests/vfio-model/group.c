@@ -13,11 +13,10 @@
 
 #include "container.h"
 #include "device.h"
+#include "driver.h"
 #include "files.h"
 #include "group.h"
 #include "ioctl-table.h"
-#include "spapr.h"
-#include "type1.h"
 #include "user-memory.h"
 
 Group *group_by_number(int number)
@@ -57,9 +56,7 @@ bool group_translate(const Group *group, uint64_t bus, bool write,
     if (!group->container || !group->container->driver) {
         return false;
     }
-    return group->container->driver & DRIVER_TYPE1 ?
-           type1_translate(group, bus, write, length, user) :
-           spapr_translate(group, bus, write, length, user);
+    return host_driver()->translate(group, bus, write, length, user);
 }
 
 long group_get_status(ModelFile *file, IoctlArgument *argument)

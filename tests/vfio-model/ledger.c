@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver.h"
 #include "fault.h"
 #include "ledger.h"
 #include "prereg.h"
 #include "quirk.h"
 #include "tce-table.h"
-#include "type1.h"
 
 #define MAX_CALLS 40
 #define MAX_RESULTS 12

@@ -323,12 +323,4 @@ SHIM FILE *fopen(const char *path, const char *mode)
     return next(path_redirect(path, buffer), mode);
 }
 
-SHIM FILE *fopen64(const char *path, const char *mode)
-{
-    static void *cache;
-    char buffer[PATH_MAX];
-    FILE *(*next)(const char *, const char *) =
-        next_of(&cache, "fopen64");
-
-    return next(path_redirect(path, buffer), mode);
-}
+ALIAS("fopen") FILE *fopen64(const char *path, const char *mode);

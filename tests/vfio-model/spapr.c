@@ -9,12 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "driver.h"
 #include "fault.h"
 #include "ioctl-table.h"
 #include "ledger.h"
 #include "prereg.h"
 #include "quirk.h"
-#include "spapr.h"
 #include "tce-table.h"
 #include "user-memory.h"
 
@@ -31,7 +31,7 @@ static long round_to_host_pages(uint64_t bytes)
     return bytes & ~page_mask(host.page_shift);
 }
 
-long spapr_check_extension(uint64_t extension)
+static long spapr_check_extension(uint64_t extension)
 {
     return extension == VFIO_SPAPR_TCE_IOMMU ||
            extension == VFIO_SPAPR_TCE_v2_IOMMU ||
@@ -298,7 +298,7 @@ static void leave_windows(Group *group)
     memset(group->tables, 0, sizeof(group->tables));
 }
 
-long spapr_attach(Container *container, Group *group)
+static long spapr_attach(Container *container, Group *group)
 {
     long ret;
 
@@ -324,7 +324,7 @@ long spapr_attach(Container *container, Group *group)
     return 0;
 }
 
-void spapr_detach(Container *container, Group *group)
+static void spapr_detach(Container *container, Group *group)
 {
     for (int i = 0; quirk(QUIRK_DETACH_CLEARS) && i < MAX_WINDOWS; i++) {
         if (container->tables[i]) {
@@ -344,7 +344,7 @@ static void disable(Container *container)
     }
 }
 
-void spapr_release(Container *container)
+static void spapr_release(Container *container)
 {
     for (int i = 0; i < MAX_WINDOWS; i++) {
         if (container->tables[i]) {
@@ -683,8 +683,8 @@ long spapr_unmap(ModelFile *file, IoctlArgument *argument)
     return 0;
 }
 
-bool spapr_translate(const Group *group, uint64_t bus, bool write,
-                     uint64_t *length, uint64_t *user)
+static bool spapr_translate(const Group *group, uint64_t bus, bool write,
+                            uint64_t *length, uint64_t *user)
 {
     for (int i = 0; i < MAX_WINDOWS; i++) {
         const TceTable *table = group->tables[i];
@@ -708,3 +708,11 @@ bool spapr_translate(const Group *group, uint64_t bus, bool write,
     }
     return false;
 }
+
+const IommuDriver spapr_driver = {
+    .check_extension = spapr_check_extension,
+    .attach = spapr_attach,
+    .detach = spapr_detach,
+    .release = spapr_release,
+    .translate = spapr_translate,
+};

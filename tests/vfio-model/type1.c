@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver.h"
 #include "fault.h"
 #include "frames.h"
 #include "ioctl-table.h"
 #include "ledger.h"
 #include "prereg.h"
-#include "type1.h"
 #include "user-memory.h"
 
 #ifndef VFIO_UNMAP_ALL
@@ -34,13 +34,13 @@ struct Type1 {
     unsigned count, room;
 };
 
-long type1_check_extension(uint64_t extension)
+static long type1_check_extension(uint64_t extension)
 {
     return extension == VFIO_TYPE1_IOMMU ||
            extension == VFIO_TYPE1v2_IOMMU || extension == VFIO_UNMAP_ALL;
 }
 
-long type1_attach(Container *container, Group *group)
+static long type1_attach(Container *container, Group *group)
 {
     if (!container->type1) {
         container->type1 = calloc(1, sizeof(*container->type1));
@@ -48,7 +48,7 @@ long type1_attach(Container *container, Group *group)
     return container->type1 ? 0 : -ENOMEM;
 }
 
-void type1_detach(Container *container, Group *group)
+static void type1_detach(Container *container, Group *group)
 {
 }
 
@@ -284,7 +284,7 @@ static uint64_t remove_mappings(Type1 *type1, unsigned first, unsigned last)
     return bytes;
 }
 
-void type1_release(Container *container)
+static void type1_release(Container *container)
 {
     if (container->type1) {
         remove_mappings(container->type1, 0, container->type1->count);
@@ -389,8 +389,8 @@ long type1_get_info(ModelFile *file, IoctlArgument *argument)
     return user_write(argument->address, &full, size);
 }
 
-bool type1_translate(const Group *group, uint64_t bus, bool write,
-                     uint64_t *length, uint64_t *user)
+static bool type1_translate(const Group *group, uint64_t bus, bool write,
+                            uint64_t *length, uint64_t *user)
 {
     const Type1 *type1 = group->container->type1;
     const unsigned i = find(type1, bus);
@@ -407,3 +407,11 @@ bool type1_translate(const Group *group, uint64_t bus, bool write,
     *user = m->user + (bus - m->iova);
     return true;
 }
+
+const IommuDriver type1_driver = {
+    .check_extension = type1_check_extension,
+    .attach = type1_attach,
+    .detach = type1_detach,
+    .release = type1_release,
+    .translate = type1_translate,
+};

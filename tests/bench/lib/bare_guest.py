@@ -253,6 +253,12 @@ class Machine:
                    if line.startswith('VmRSS:'))
         return int(kib) << 10
 
+    def cpu_seconds(self):
+        """Time that the process has had of the CPUs, kernel included."""
+        stat = pathlib.Path(f'/proc/{self.process.pid}/stat').read_text()
+        user, kernel = stat.rsplit(')', 1)[1].split()[11:13]
+        return (int(user) + int(kernel)) / os.sysconf('SC_CLK_TCK')
+
     def ioctls(self):
         """How often the host was asked what, as a dictionary."""
         with socket.socket(socket.AF_UNIX) as control:
