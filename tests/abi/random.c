@@ -247,7 +247,7 @@ void random_sequence(uint64_t seed, unsigned long operations)
         }
         wait(&status);
         if (status) {
-            printf("not ok: ended with status %#x\n", status);
+            printf("not ok: ended with status 0x%x\n", status);
         }
     }
 }

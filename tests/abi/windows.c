@@ -101,7 +101,8 @@ static void levels(void)
     for (unsigned i = 0; i < 30; i++) {
         const unsigned page = pages[i / 5], window = windows[i % 5];
 
-        if (!(host.info.ddw.pgsizes >> page & 1) || window - page > LARGEST_TABLE) {
+        if (!(host.info.ddw.pgsizes >> page & 1) ||
+            window - page > LARGEST_TABLE) {
             continue;
         }
         for (unsigned n = 1; n <= 5; n++) {
