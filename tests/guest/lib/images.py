@@ -66,12 +66,12 @@ def debs(*args):
     return done.stdout
 
 
-def unpacked(name, suite, arch, package):
-    """Directory with the files of a package; downloaded if need be."""
+def unpacked(name, suite, arch, *packages):
+    """Directory with the files of packages; downloaded if need be."""
     where = BUILD / 'deb' / name
     with Lock('deb-' + name):
         if not where.exists():
-            debs('unpack', suite, arch, str(where), package)
+            debs('unpack', suite, arch, str(where), *packages)
     return where
 
 
@@ -260,6 +260,31 @@ def guest_initrd(kernel, script=None, modules=('nvme',)):
 
     return cached(f'guest-{kernel.name}-{run.name}',
                   (kernel.release, init, text, modules, code_version()), make)
+
+
+def with_tools(initrd, *wanted):
+    """Path of an initramfs like initrd that has tools as well.
+
+    Tools: 'kexec', and 'drmgr', by which a guest gives and takes devices.
+    """
+    root = unpacked('guest-tools', 'bookworm', 'ppc64el', 'kexec-tools',
+                    'powerpc-ibm-utils', 'librtas2', 'libnuma1', 'libc6')
+    programs = [next(root.glob('**/sbin/' + name)) for name in wanted]
+
+    def make():
+        archive = Archive()
+        needed = {}
+        for program in programs:
+            archive.copy('/sbin/' + program.name, program)
+            needed.update(libraries(program, root))
+        for name, path in needed.items():
+            archive.copy('/usr/lib/powerpc64le-linux-gnu/' + name, path)
+        archive.copy('/lib64/ld64.so.2',
+                     root / 'lib/powerpc64le-linux-gnu/ld64.so.2')
+        return initrd.read_bytes() + archive.bytes()
+
+    return cached(initrd.name.rsplit('-', 1)[0] + '-tools',
+                  (str(initrd), wanted, code_version()), make)
 
 
 def code_version():
