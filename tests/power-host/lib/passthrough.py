@@ -55,16 +55,27 @@ class HostLog:
 class Passthrough:
     """A run with count disks of mib MiB under accel ('kvm' or 'tcg').
 
-    vfio_option goes to every vfio-pci device but the first.
+    vfio_option goes to every vfio-pci device but the first; copies: more
+    files for the host, {name in /in: path}.
     """
 
+    SCRIPT = 'boot-guest'
+    TRACES = ()
+
     def __init__(self, accel, count, mib, seed, vfio_option='',
-                 kernel='6.12-64k', model='powernv9', guest='6.12-64k'):
+                 kernel='6.12-64k', model='powernv9', guest='6.12-64k',
+                 copies=None):
         self.accel, self.count, self.mib, self.seed = accel, count, mib, seed
         self.option = vfio_option
         self.kernel, self.model = kernel, model
         self.guest_kernel = images.Kernel(guest)
+        self.args = [accel, vfio_option]
+        self.copies = dict(copies or {})
         self.expected = []
+
+    def initrd(self):
+        """Path of the guest's initramfs."""
+        return images.guest_initrd(self.guest_kernel)
 
     def run(self, time_limit, on_line=None):
         """Returns the exit status of the script; raises TimeLimit."""
@@ -76,9 +87,9 @@ class Passthrough:
             self.host = powerhost.Host(
                 self.model, self.kernel, [path for path, _ in disks],
                 {'vmlinux': self.guest_kernel.vmlinux,
-                 'guest-initrd': images.guest_initrd(self.guest_kernel)})
-            status = self.host.run(HERE / 'boot-guest',
-                                   [self.accel, self.option], time_limit,
+                 'guest-initrd': self.initrd(), **self.copies},
+                traces=self.TRACES)
+            status = self.host.run(HERE / self.SCRIPT, self.args, time_limit,
                                    on_line)
         self.lines = self.host.text('guest')
         return status

@@ -37,11 +37,12 @@ class Host:
     model: powernv9 or powernv8; kernel: a name of images.KERNELS, 6.12 or
     later, with 64K pages if its guests have them and KVM runs them; disks:
     paths of raw images, one controller each, written to copy-on-write;
-    copies: {name in /in: path}; with_qemu: take our ppc64le QEMU along.
+    copies: {name in /in: path}; with_qemu: take our ppc64le QEMU along;
+    traces: patterns of events of the machine itself.
     """
 
     def __init__(self, model='powernv9', kernel='6.12-64k', disks=(),
-                 copies=None, with_qemu=True):
+                 copies=None, with_qemu=True, traces=()):
         if len(disks) > (len(SLOTS) if model == 'powernv9' else 2):
             raise images.Missing(f'{model} has no room for {len(disks)} '
                                  'NVMe controllers: give fewer')
@@ -50,6 +51,7 @@ class Host:
         self.disks = list(disks)
         self.copies = dict(copies or {})
         self.with_qemu = with_qemu
+        self.traces = traces
         self.status = None      # exit status of the script, None: no answer
         self.files = {}         # name below /out: contents
         self.lines = []         # console
@@ -119,6 +121,8 @@ class Host:
                 '-drive', f'if=none,id=d{n},format=raw,snapshot=on,'
                           f'file={path}',
                 '-device', f'nvme,drive=d{n},serial=disk{n},bus={slot}']
+        for pattern in self.traces:
+            command += ['-trace', pattern]
         return command
 
     def _collect(self, result):
