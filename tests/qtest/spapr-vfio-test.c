@@ -1184,6 +1184,29 @@ static void test_dimm_small_pages(void)
     huge_ram_free(&ram);
 }
 
+/* What a guest sees of an NVDIMM is an alias, which leaves its label out */
+static void test_dimm_alias(void)
+{
+    const char *nvdimm = "{'driver': 'nvdimm', 'id': 'd1', 'memdev': 'm1',"
+                         " 'label-size': 131072, 'uuid':"
+                         " '4e1d5e1c-9b9d-4f4e-8b0a-0a5d3b5d1c77'}";
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "-machine nvdimm=on " VFIO1);
+
+    qtest_qmp_assert_success(v->t->qts, "{'execute': 'object-add',"
+                             " 'arguments': { 'qom-type': "
+                             "'memory-backend-ram', 'id': 'm1',"
+                             " 'size': 268566528 } }");
+    vfio_fault(v, "ioctl=register,errno=ENOMEM,once");
+    assert_not_plugged(v, nvdimm, "refuses to register RAM");
+    assert_plugged(v, nvdimm);
+    g_assert_cmpuint(vfio_regions(v), ==, 2);
+    put(v->t, LIOBN_DEFAULT, 0, DIMM | TCE_RW, H_SUCCESS);
+    put(v->t, LIOBN_DEFAULT, PAGE, (DIMM + PAGE) | TCE_RW, H_SUCCESS);
+    assert_dma(v->t, 1, 0, DIMM);
+    put(v->t, LIOBN_DEFAULT, PAGE, (DIMM + 256 * MiB) | TCE_RW, H_PARAMETER);
+    vfio_quit(v);
+}
+
 /*
  * RAM of devices, which a guest lets appear in its memory and vanish
  */
@@ -1837,6 +1860,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/dimm/C3-refused-later",
                    test_dimm_refused_later);
     qtest_add_func("spapr-vfio/dimm/not-plugged", test_dimm_not_plugged);
+    qtest_add_func("spapr-vfio/dimm/alias", test_dimm_alias);
     qtest_add_func("spapr-vfio/dimm/C10-small-pages", test_dimm_small_pages);
     qtest_add_func("spapr-vfio/ram/C1-freed", test_ram_freed);
     qtest_add_func("spapr-vfio/ram/C5-small", test_ram_small);

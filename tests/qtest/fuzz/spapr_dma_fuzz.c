@@ -63,6 +63,7 @@
 #define UNTOUCHED       0xdeadbeefU
 #define MIRRORS         2
 #define HISTORY         16
+#define PROGRESS        500000          /* operations */
 #define KVM_TABLE       "spapr-dma-kvm-table"
 #define KVM_ENTRIES     (1ULL << 18)    /* it makes no larger tables */
 
@@ -184,13 +185,29 @@ static void took(int64_t start)
     }
 }
 
-static void print_summary(void)
+static void print_rate(const char *prefix)
 {
     double seconds = (get_clock() - run.since) / 1e9;
 
-    fprintf(stderr, "# %" PRIu64 " operations in %" PRIu64 " inputs, "
-            "%.0f s, %.0f operations/s\n", run.ops, run.inputs, seconds,
-            run.ops / seconds);
+    fprintf(stderr, "# %s%" PRIu64 " operations in %" PRIu64 " inputs, "
+            "%.0f s, %.0f operations/s\n", prefix, run.ops, run.inputs,
+            seconds, run.ops / seconds);
+}
+
+/* Sometimes, for those who wait */
+static void print_progress(void)
+{
+    static uint64_t next = PROGRESS;
+
+    if (run.ops >= next) {
+        print_rate("so far ");
+        next += PROGRESS;
+    }
+}
+
+static void print_summary(void)
+{
+    print_rate("");
     for (int i = 0; run.tallies[i].name; i++) {
         fprintf(stderr, "# %-14s %" PRIu64 " done, %" PRIu64 " wrong, %"
                 PRIu64 " refused by the host\n", run.tallies[i].name,
@@ -1732,6 +1749,7 @@ static void spapr_dma_random(QTestState *s, const unsigned char *data,
         spapr_dma_fuzz(s, (uint8_t *)bytes, sizeof(bytes));
         g_free(run.input_name);
         run.input_name = NULL;
+        print_progress();
     }
 }
 
