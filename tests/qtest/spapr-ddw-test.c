@@ -904,50 +904,6 @@ static void test_pgsz_each(void)
 static void assert_no_start(const char *options, const char *reason)
 {
     g_autofree char *command = g_strdup_printf(
-        "%s -machine pseries,x-vof=on -accel qtest -nodefaults -display none"
-        " %s", getenv("QTEST_QEMU_BINARY"), options);
-    g_autofree char *errors = NULL;
-    int status;
-
-    g_assert(g_spawn_command_line_sync(command, NULL, &errors, &status, NULL));
-    g_assert(WIFEXITED(status));
-    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
-    g_assert_nonnull(strstr(errors, reason));
-}
-
-static void test_bad_properties(void)
-{
-    static const char *const values[] = {
-        "dma_win_size=0", "dma_win_size=0x1800", "dma_win_addr=0x800",
-        "dma_win_addr=0x100001000,dma_win_size=0x1000",
-        "dma_win_addr=0x80000000,dma_win_size=0x80001000",
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
-        g_autofree char *options = g_strdup_printf(
-            "-device spapr-pci-host-bridge,index=1,%s", values[i]);
-
-        assert_no_start(options, "is not in 4 KiB pages below 4 GiB");
-    }
-}
-
-/* A VIO device has the number that a PHB would give to one of its windows */
-static void test_liobn_taken(void)
-{
-    assert_no_start("-device spapr-vscsi,reg=0x80000001",
-                    "LIOBN 0x80000001 is in use already");
-    assert_no_start("-device spapr-vscsi,reg=0x80000101"
-                    " -device spapr-pci-host-bridge,index=1",
-                    "LIOBN 0x80000101 is in use already");
-}
-
-/*
- * What a user asks for and cannot have
- */
-
-static void assert_no_start(const char *options, const char *reason)
-{
-    g_autofree char *command = g_strdup_printf(
         "timeout 20 %s -machine pseries,x-vof=on -accel qtest -nodefaults"
         " -display none %s", getenv("QTEST_QEMU_BINARY"), options);
     g_autofree char *errors = NULL;
@@ -1039,8 +995,6 @@ int main(int argc, char **argv)
                    test_default_too_large);
     qtest_add_func("spapr-ddw/pgsz/all", test_pgsz_all);
     qtest_add_func("spapr-ddw/pgsz/each", test_pgsz_each);
-    qtest_add_func("spapr-ddw/start/bad-properties", test_bad_properties);
-    qtest_add_func("spapr-ddw/start/liobn-taken", test_liobn_taken);
     qtest_add_func("spapr-ddw/start/bad-properties", test_bad_properties);
     qtest_add_func("spapr-ddw/start/liobn-taken", test_liobn_taken);
 
