@@ -1069,6 +1069,22 @@ static void test_group_leaves(const void *quirk)
     vfio_quit(v);
 }
 
+/* A group joins a container with windows, and uses what is mapped there */
+static void test_group_joins(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1);
+    SpaprDdwWindow w = create(v->t, 12, 28, WINDOW_64);
+
+    put(v->t, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    put(v->t, w.liobn, w.addr + PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf2',"
+                   " 'host': '0001:02:00.0', 'addr': '2.0'}");
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:2]");
+    assert_dma(v->t, 2, w.addr, 0x4000000);
+    assert_dma(v->t, 1, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
 /* A host where a table serves one group only */
 static void test_group_own_table(void)
 {
@@ -1853,6 +1869,7 @@ int main(int argc, char **argv)
                         test_group_leaves);
     qtest_add_data_func("spapr-vfio/group/leaves-old-host",
                         "no-detach-clears", test_group_leaves);
+    qtest_add_func("spapr-vfio/group/joins", test_group_joins);
     qtest_add_func("spapr-vfio/group/own-table", test_group_own_table);
     qtest_add_func("spapr-vfio/group/own-table-early",
                    test_group_own_table_early);
