@@ -47,6 +47,10 @@
 /* What the host has as long as there is the default window only */
 #define JUST_DEFAULT    "[0+40000000/12:0]"
 
+/* Plug the first device in */
+#define PLUG1 "{'driver': 'vfio-pci', 'id': 'vf1', 'host': '0001:01:00.0'," \
+              " 'addr': '1.0'}"
+
 /* Registers of the DMA engine, in BAR 0 */
 enum {
     ENGINE_SOURCE = 4,
@@ -1200,6 +1204,31 @@ static void test_dimm_small_pages(void)
     huge_ram_free(&ram);
 }
 
+/* Of a run that is half in memory which is gone, a device gets the other half */
+static void test_dimm_gone(void)
+{
+    const uint64_t border = DIMM + 256 * MiB;
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+
+    backend_add(v, "m1");
+    backend_add(v, "m2");
+    assert_plugged(v, "{'driver': 'pc-dimm', 'id': 'd1', 'memdev': 'm1'}");
+    assert_plugged(v, "{'driver': 'pc-dimm', 'id': 'd2', 'memdev': 'm2'}");
+    for (int i = -2; i < 2; i++) {
+        put(v->t, LIOBN_DEFAULT, (i + 2) * PAGE, (border + i * PAGE) | TCE_RW,
+            H_SUCCESS);
+    }
+    /* No guest has seen it, thus none is asked */
+    qtest_qmp_assert_success(v->t->qts, "{'execute': 'device_del',"
+                             " 'arguments': { 'id': 'd2' } }");
+    qtest_qmp_eventwait(v->t->qts, "DEVICE_DELETED");
+    assert_plugged(v, PLUG1);
+    vfio_assert_host(v, "[0+40000000/12:2]");
+    assert_dma(v->t, 1, 0, border - 2 * PAGE);
+    g_assert_cmpuint(dma_copy(v->t, 1, 2 * PAGE, 0), ==, RESULT_READ_FAULT);
+    vfio_quit(v);
+}
+
 /* What a guest sees of an NVDIMM is an alias, which leaves its label out */
 static void test_dimm_alias(void)
 {
@@ -1569,9 +1598,6 @@ static void test_ram_refused_at_start(void)
  * Hosts that cannot do what others can
  */
 
-#define PLUG1 "{'driver': 'vfio-pci', 'id': 'vf1', 'host': '0001:01:00.0'," \
-              " 'addr': '1.0'}"
-
 /* The window before the guest's own one has no page size that fits */
 static void test_host_page_sizes(void)
 {
@@ -1877,6 +1903,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/dimm/C3-refused-later",
                    test_dimm_refused_later);
     qtest_add_func("spapr-vfio/dimm/not-plugged", test_dimm_not_plugged);
+    qtest_add_func("spapr-vfio/dimm/gone", test_dimm_gone);
     qtest_add_func("spapr-vfio/dimm/alias", test_dimm_alias);
     qtest_add_func("spapr-vfio/dimm/C10-small-pages", test_dimm_small_pages);
     qtest_add_func("spapr-vfio/ram/C1-freed", test_ram_freed);
