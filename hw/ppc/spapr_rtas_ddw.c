@@ -56,9 +56,18 @@ static uint32_t query_page_sizes(uint64_t page_size_mask)
 /* Status word of a request; what went wrong goes to the guest error log */
 static uint32_t ddw_status(SpaprDdwResult result, Error *err)
 {
+    static uint64_t refusals;
+
     if (err) {
         if (result == SPAPR_DDW_HOST) {
-            warn_report_once("%s", error_get_pretty(err));
+            trace_spapr_iommu_ddw_refused(error_get_pretty(err), ++refusals);
+            if (refusals == 1) {
+                Error *warning = error_copy(err);
+
+                error_append_hint(&warning, "Later refusals are only traced"
+                                  " (spapr_iommu_ddw_refused).\n");
+                warn_report_err(warning);
+            }
         }
         qemu_log_mask(LOG_GUEST_ERROR, "DDW: %s\n", error_get_pretty(err));
         error_free(err);
