@@ -74,7 +74,7 @@ bench: setup
 	@scripts/build-target build/stock-ppc64le.stamp stock-ppc64le
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
 		tests/vfio-model/libvfio-model.so \
-		tests/bench/liblarge-pages.so
+		tests/vfio-model/libhost-pages.so
 	@tests/bench/run
 
 bench-quick: setup

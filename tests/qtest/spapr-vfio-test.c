@@ -1204,7 +1204,7 @@ static void test_dimm_small_pages(void)
     huge_ram_free(&ram);
 }
 
-/* Of a run that is half in memory which is gone, a device gets the other half */
+/* Of a run half of which is in memory that is gone, a device gets the rest */
 static void test_dimm_gone(void)
 {
     const uint64_t border = DIMM + 256 * MiB;

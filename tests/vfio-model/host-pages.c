@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -28,23 +29,27 @@ static long number(const char *name)
     return text ? atol(text) : 0;
 }
 
+static long page_size(void)
+{
+    return number("HOST_PAGE") ?: getauxval(AT_PAGESZ);
+}
+
+int getpagesize(void)
+{
+    return page_size();
+}
+
 long sysconf(int name)
 {
     static long (*real)(int);
-    const long page = number("HOST_PAGE");
 
-    if (name == _SC_PAGESIZE && page) {
-        return page;
+    if (name == _SC_PAGESIZE) {
+        return page_size();
     }
     if (!real) {
         real = (long (*)(int))dlsym(RTLD_NEXT, "sysconf");
     }
     return real(name);
-}
-
-int getpagesize(void)
-{
-    return sysconf(_SC_PAGESIZE);
 }
 
 int fstatfs(int fd, struct statfs *buf)

@@ -20,6 +20,7 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 BUILD = TOP / 'build'
 TICKS_PER_SECOND = 512e6
 PR_SET_PDEATHSIG = 1
+HOST_PAGE = 64 << 10     # of POWER hosts
 
 H_GET_TCE, H_PUT_TCE, H_STUFF_TCE = 0x1c, 0x20, 0x138
 QUERY, CREATE, REMOVE, RESET = 0x2026, 0x2027, 0x2028, 0x2029
@@ -119,7 +120,9 @@ class Machine:
             topology.write_text(host)
             command = [vfio_model(), 'run', '--topology', topology,
                        '--control', self.control, '--', *command]
-            environment['LD_PRELOAD'] = str(large_pages())
+            environment['LD_PRELOAD'] = str(
+                vfio_model().with_name('libhost-pages.so'))
+            environment['HOST_PAGE'] = str(HOST_PAGE)
         self.log = open(folder / 'log', 'w+', encoding='utf-8')
         self.process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE,
@@ -314,8 +317,3 @@ def _built(variable, name):
 def vfio_model():
     """Path of the command that models the host's VFIO drivers."""
     return _built('VFIO_MODEL', 'vfio-model/vfio-model')
-
-
-def large_pages():
-    """Path of the library that makes the host's pages large."""
-    return _built('LARGE_PAGES', 'bench/liblarge-pages.so')
