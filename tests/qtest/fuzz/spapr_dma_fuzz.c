@@ -568,10 +568,10 @@ static bool window_has_gpa(const RefWindow *window, uint64_t gpa)
 
     g_hash_table_iter_init(&iter, window->words);
     while (g_hash_table_iter_next(&iter, &key, &value)) {
-        uint64_t word = (uint64_t)value;
+        uint64_t word = (uint64_t)value, page = 1ULL << window->shift;
+        uint64_t target = ref_target(window, word);
 
-        if (word & 3 &&
-            gpa - ref_target(window, word) < 1ULL << window->shift) {
+        if (word & 3 && gpa - target < page && ref_is_ram(ref, target, page)) {
             return true;
         }
     }
