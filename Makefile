@@ -16,7 +16,7 @@ help:
 	@echo 'make demo         guest in host in emulated POWER9, step by step'
 	@echo 'make check        all tests; ends with a line of counts'
 	@echo 'make check-TIER   one tier: $(TIERS)'
-	@echo 'make check-abi    the model of a VFIO host against four real kernels'
+	@echo 'make check-abi    the model of a VFIO host against six real kernels'
 	@echo 'make check-model  a VFIO host that fails, call by call; base and ours'
 	@echo 'make check-stock  what the unmodified base gets wrong, and its own tests'
 	@echo 'make bench        compare speed and scale with the unmodified base'
