@@ -61,7 +61,7 @@ static gboolean vfio_prereg_equal(gconstpointer a, gconstpointer b)
 {
     const VFIOPreregRange *one = a, *other = b;
 
-    return !((one->vaddr ^ other->vaddr) | (one->size ^ other->size));
+    return (one->vaddr == other->vaddr) & (one->size == other->size);
 }
 
 /* Where the RAM of a section lies in this process */

@@ -379,12 +379,6 @@ static bool vfio_spapr_tell_kvm_groups(VFIOSpaprContainer *sc,
  * v2: windows of the host
  */
 
-/* What pages guest RAM has; its smallest counts */
-static uint64_t vfio_spapr_ram_page(void)
-{
-    return qemu_minrampagesize();
-}
-
 /*
  * The largest page that host, guest window and guest RAM can all live with,
  * or -1.  RAM counts since a host page must lie in one page of its backing.
@@ -392,7 +386,8 @@ static uint64_t vfio_spapr_ram_page(void)
 static int vfio_spapr_page_shift(const VFIOSpaprContainer *sc,
                                  uint32_t guest_shift)
 {
-    uint64_t most = MIN(1ULL << guest_shift, vfio_spapr_ram_page());
+    uint64_t most = MIN(1ULL << guest_shift,
+                        (uint64_t)qemu_minrampagesize());
     uint64_t usable = sc->info.ddw.pgsizes & (most | (most - 1));
 
     return usable ? 63 - clz64(usable) : -1;
@@ -411,7 +406,7 @@ static bool vfio_spapr_choose_page(const VFIOSpaprContainer *sc,
                    " mask 0x%" PRIx64 ", the guest wants pages of 2^%u bytes,"
                    " RAM has pages of 0x%" PRIx64 " bytes",
                    (uint64_t)sc->info.ddw.pgsizes, guest_shift,
-                   vfio_spapr_ram_page());
+                   (uint64_t)qemu_minrampagesize());
         error_append_hint(errp, "Restrict what the guest may use with the"
                           " property pgsz of the PCI host bridge.\n");
         return false;

@@ -1331,20 +1331,30 @@ static void test_ram_less_than_page(void)
     vfio_quit(v);
 }
 
-/* Whatever permission a TCE gives, a device cannot write to ROM */
-static void test_ram_permissions(void)
+/* A device whose ROM of @size bytes is at BAR_GPA */
+static VfioTest *boot_with_rom(size_t size)
 {
     g_autofree char *dir = make_dir();
     g_autofree char *path = g_build_filename(dir, "rom", NULL);
-    g_autofree char *rom = g_malloc0(64 * KiB);
+    g_autofree char *rom = g_malloc0(size);
     g_autofree char *options = g_strdup_printf(VFIO1 "-device pci-testdev,"
                                                "addr=3.0,romfile=%s", path);
     VfioTest *v;
 
-    g_assert(g_file_set_contents(path, rom, 64 * KiB, NULL));
+    g_assert(g_file_set_contents(path, rom, size, NULL));
     v = vfio_boot(POWERNV ONE, NULL, options);
+    g_assert_cmpint(unlink(path), ==, 0);
+    g_assert_cmpint(rmdir(dir), ==, 0);
     set_bar(v->t, 3, PCI_ROM_ADDRESS, BAR_BUS | PCI_ROM_ADDRESS_ENABLE,
             PCI_COMMAND_MEMORY);
+    return v;
+}
+
+/* Whatever permission a TCE gives, a device cannot write to ROM */
+static void test_ram_permissions(void)
+{
+    VfioTest *v = boot_with_rom(64 * KiB);
+
     g_assert_cmpuint(vfio_regions(v), ==, 2);
     put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_SUCCESS);
     put(v->t, LIOBN_DEFAULT, PAGE, 0x4001000 | TCE_WO, H_SUCCESS);
@@ -1354,8 +1364,6 @@ static void test_ram_permissions(void)
     g_assert_cmpuint(dma_copy(v->t, 1, PAGE, 0), ==, RESULT_WRITE_FAULT);
     put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_WO, H_NOT_ENOUGH_RESOURCES);
     vfio_quit(v);
-    g_assert_cmpint(unlink(path), ==, 0);
-    g_assert_cmpint(rmdir(dir), ==, 0);
 }
 
 /* Memory of a device of the host is no RAM, so another cannot reach it */
@@ -1527,25 +1535,14 @@ static void test_ram_freed(void)
  */
 static void test_ram_small(void)
 {
-    g_autofree char *dir = make_dir();
-    g_autofree char *path = g_build_filename(dir, "rom", NULL);
-    g_autofree char *rom = g_malloc0(2 * KiB);
-    g_autofree char *options = g_strdup_printf(VFIO1 "-device pci-testdev,"
-                                               "addr=3.0,romfile=%s", path);
-    VfioTest *v;
+    VfioTest *v = boot_with_rom(2 * KiB);
 
-    g_assert(g_file_set_contents(path, rom, 2 * KiB, NULL));
-    v = vfio_boot(POWERNV ONE, NULL, options);
-    set_bar(v->t, 3, PCI_ROM_ADDRESS, BAR_BUS | PCI_ROM_ADDRESS_ENABLE,
-            PCI_COMMAND_MEMORY);
     g_assert_cmpuint(vfio_regions(v), ==, 1);
     put(v->t, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RO, H_PARAMETER);
     put(v->t, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
     vfio_assert_host(v, "[0+40000000/12:1]");
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
     vfio_quit(v);
-    g_assert_cmpint(unlink(path), ==, 0);
-    g_assert_cmpint(rmdir(dir), ==, 0);
 }
 
 /*
