@@ -3,22 +3,26 @@
  *
  * A library to preload:
  *
- *   HOST_PAGE   bytes of a page of memory
+ *   HOST_PAGE   bytes of a page of memory, a multiple of the true size
  *   HUGE_PAGE   bytes of a page in files that are called *.huge: they look
  *               like files of hugetlbfs
  *
- * A multiple of the true size does no harm: whatever is aligned to it is
- * aligned for the kernel as well.
+ * What the program aligns to such pages is aligned for the kernel as well.
+ * The other way round, memory that the kernel gives is moved to where such a
+ * page could be.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #define _GNU_SOURCE
+#undef _FILE_OFFSET_BITS    /* it gives mmap() another name */
 #include <dlfcn.h>
 #include <linux/magic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -51,6 +55,46 @@ long sysconf(int name)
     }
     return real(name);
 }
+
+typedef void *MapFunction(void *, size_t, int, int, int, off_t);
+
+/* Map a page more than asked for, and give back what is too much */
+static void *map_aligned(MapFunction *map, size_t length, int protection,
+                         int flags, int fd, off_t offset)
+{
+    const uintptr_t page = page_size(), small = getauxval(AT_PAGESZ);
+    const size_t whole = (length + small - 1) & -small;
+    char *got = map(NULL, whole + page, protection, flags, fd, offset);
+    char *start = (char *)(((uintptr_t)got + page - 1) & -page);
+
+    if (got == MAP_FAILED) {
+        return got;
+    }
+    if (start > got) {
+        munmap(got, start - got);
+    }
+    munmap(start + whole, got + page - start);
+    return start;
+}
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd,
+           off_t offset)
+{
+    static MapFunction *real;
+
+    if (!real) {
+        real = (MapFunction *)dlsym(RTLD_NEXT, "mmap");
+    }
+    if (address || !(flags & MAP_ANONYMOUS)) {
+        return real(address, length, protection, flags, fd, offset);
+    }
+    return map_aligned(real, length, protection, flags, fd, offset);
+}
+
+/* The name that it has for programs with large files */
+__attribute__((alias("mmap")))
+void *mmap64(void *address, size_t length, int protection, int flags, int fd,
+             off64_t offset);
 
 int fstatfs(int fd, struct statfs *buf)
 {
