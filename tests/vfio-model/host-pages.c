@@ -14,7 +14,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #define _GNU_SOURCE
-#undef _FILE_OFFSET_BITS    /* it gives mmap() another name */
+#undef _FILE_OFFSET_BITS    /* it gives functions other names */
 #include <dlfcn.h>
 #include <linux/magic.h>
 #include <stdint.h>
@@ -25,6 +25,9 @@
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+/* The name that a function has for programs with large files */
+#define ALIAS(name) __attribute__((alias(name)))
 
 static long number(const char *name)
 {
@@ -91,10 +94,8 @@ void *mmap(void *address, size_t length, int protection, int flags, int fd,
     return map_aligned(real, length, protection, flags, fd, offset);
 }
 
-/* The name that it has for programs with large files */
-__attribute__((alias("mmap")))
-void *mmap64(void *address, size_t length, int protection, int flags, int fd,
-             off64_t offset);
+ALIAS("mmap") void *mmap64(void *address, size_t length, int protection,
+                           int flags, int fd, off64_t offset);
 
 int fstatfs(int fd, struct statfs *buf)
 {
@@ -116,3 +117,5 @@ int fstatfs(int fd, struct statfs *buf)
     }
     return ret;
 }
+
+ALIAS("fstatfs") int fstatfs64(int fd, struct statfs64 *buf);
