@@ -15,7 +15,9 @@
  *   - A section that could not be registered is not in the table, so that its
  *     removal does nothing.
  *   - What is unregistered is not mapped: the owner is told to unmap what is
- *     about to vanish.
+ *     about to vanish.  Until KVM hears of that RAM's end, which is a moment
+ *     later, a guest that maps RAM which it has given back can map it once
+ *     more; its pages stay locked then until the container is closed.
  *   - A range that no section shows is there only until the main loop runs:
  *     what is plugged is shown before that.
  *   - No reference to a region is taken: while a section is visible the flat
@@ -187,6 +189,7 @@ static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
                    (size_t)qemu_real_host_page_size());
         error_append_hint(errp, "Make its size a multiple of the host's page"
                           " size, or use a host with smaller pages.\n");
+        trace_vfio_prereg_register(range->vaddr, range->size, -EINVAL);
         return NULL;
     }
 

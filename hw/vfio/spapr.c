@@ -48,7 +48,6 @@
 #include "hw/vfio/vfio-common.h"
 #include "hw/vfio/vfio-prereg.h"
 #include "qapi/error.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/rcu.h"
@@ -249,7 +248,7 @@ static int vfio_spapr_map_piece(VFIOSpaprContainer *sc, uint64_t iova,
 }
 
 /*
- * Find what RAM lies at @gpa, where there is some.  @size is cut to what is
+ * Find what RAM lies at @gpa, if any.  @size is cut to what is
  * contiguous from there in this process.  ROM takes the permission to write
  * out of @flags.  Memory of devices of the host cannot be mapped.
  *
@@ -264,7 +263,7 @@ static int vfio_spapr_resolve(uint64_t gpa, uint64_t *size, uint32_t *flags,
                                                &offset, &len, write,
                                                MEMTXATTRS_UNSPECIFIED);
 
-    if (memory_region_is_ram_device(mr)) {
+    if (!memory_region_is_ram(mr) || memory_region_is_ram_device(mr)) {
         return -EFAULT;
     }
     if (mr->readonly) {
@@ -289,10 +288,9 @@ static void vfio_spapr_map_refused(VFIOSpaprContainer *sc,
     trace_vfio_spapr_map_refused(sc->container.fd, run->iova, run->gpa,
                                  run->size, ret, sc->maps_refused);
     warn_report_once("vfio: guest memory 0x%" PRIx64 "+0x%" PRIx64 " is not"
-                     " mapped for DMA at 0x%" PRIx64 ", the guest is told so:"
-                     " %s; later failures are only traced"
-                     " (vfio_spapr_map_refused)", run->gpa, run->size,
-                     run->iova, strerror(-ret));
+                     " mapped for DMA at 0x%" PRIx64 ": %s; later failures are"
+                     " only traced (vfio_spapr_map_refused)", run->gpa,
+                     run->size, run->iova, strerror(-ret));
 }
 
 static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
