@@ -206,7 +206,7 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
 
 bool spapr_phb_limited_offered(SpaprPhbState *sphb)
 {
-    return sphb->ddw_enabled &&
+    return sphb->ddw_enabled && sphb->ddw_limited_allowed &&
            spapr_dma_mappers_can_start(&sphb->iommu_as,
                                        SPAPR_DDW_LIMITED_ADDR);
 }
@@ -292,8 +292,8 @@ SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
                                        Error **errp)
 {
     if (limited && !spapr_phb_limited_offered(sphb)) {
-        error_setg(errp, "the host cannot place DMA windows at 0x%llx",
-                   SPAPR_DDW_LIMITED_ADDR);
+        error_setg(errp, "limited-address mode is not offered: DMA windows"
+                   " cannot be at 0x%llx", SPAPR_DDW_LIMITED_ADDR);
         return SPAPR_DDW_PARAMETER;
     }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
@@ -303,11 +303,8 @@ SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
             spapr_dma_window_disable(window);
         }
     }
-    if (!phb_restore_default(sphb, errp)) {
-        return SPAPR_DDW_HOST;
-    }
     sphb->ddw_limited = limited;
-    return SPAPR_DDW_OK;
+    return phb_restore_default(sphb, errp) ? SPAPR_DDW_OK : SPAPR_DDW_HOST;
 }
 
 void spapr_phb_dma_reset(SpaprPhbState *sphb)
@@ -316,8 +313,9 @@ void spapr_phb_dma_reset(SpaprPhbState *sphb)
     Error *err = NULL;
 
     if (spapr_phb_windows_reset(sphb, false, &err) != SPAPR_DDW_OK) {
+        failures++;
         trace_spapr_phb_no_default_window(sphb->buid, error_get_pretty(err),
-                                          ++failures);
+                                          failures);
         /* A guest can reset as often as it likes */
         warn_report_once("%s has no default DMA window: %s; later failures"
                          " are only traced (spapr_phb_no_default_window)",

@@ -680,6 +680,18 @@ static void test_reset_limited_end(void)
     spapr_dma_quit(t);
 }
 
+/* Versions that such machines come from cannot receive a guest in that mode. */
+static void test_reset_limited_off(gconstpointer options)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", (const char *)options);
+
+    g_assert_cmpint(spapr_ddw_reset_mode(t, 1), ==, RTAS_PARAM_ERROR);
+    spapr_assert_available(t, 1);
+    assert_created(spapr_ddw_create(t, 16, 30), LIOBN_64, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_reset(t), ==, RTAS_OK);
+    spapr_dma_quit(t);
+}
+
 /* A machine reset gives the default window back, with no TCE in it. */
 static void test_system_reset(void)
 {
@@ -986,6 +998,11 @@ int main(int argc, char **argv)
                    test_reset_keeps_default);
     qtest_add_func("spapr-ddw/reset/B6-limited", test_reset_limited);
     qtest_add_func("spapr-ddw/reset/B6-limited-end", test_reset_limited_end);
+    qtest_add_data_func("spapr-ddw/reset/limited-off",
+                        "-global spapr-pci-host-bridge.ddw-limited=off",
+                        test_reset_limited_off);
+    qtest_add_data_func("spapr-ddw/reset/limited-older-machine",
+                        "-machine pseries-9.2", test_reset_limited_off);
     qtest_add_func("spapr-ddw/reset/system", test_system_reset);
     qtest_add_func("spapr-ddw/phb1", test_second_phb);
     qtest_add_func("spapr-ddw/device-tree/default", test_device_tree);

@@ -80,7 +80,9 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
  * @sphb: a realized PHB
  *
  * Devices that drive fewer address bits than a window at "dma64_win_addr"
- * needs can use one at %SPAPR_DDW_LIMITED_ADDR, if all hosts can place it.
+ * needs can use one at %SPAPR_DDW_LIMITED_ADDR, if all hosts can place it and
+ * the property "ddw-limited" is on: QEMU 10.0 cannot receive a guest in this
+ * mode, so it is off for older machine types.
  */
 bool spapr_phb_limited_offered(SpaprPhbState *sphb);
 
@@ -92,6 +94,10 @@ bool spapr_phb_limited_offered(SpaprPhbState *sphb);
  *
  * Removes the dynamic windows.  The default window keeps what is mapped in it
  * if it is there, since other devices may use it; else it is restored.
+ *
+ * %SPAPR_DDW_PARAMETER: the mode is not offered, and nothing was changed;
+ * %SPAPR_DDW_HOST: the dynamic windows are gone and the mode is as asked for,
+ * but the default window could not be restored.
  */
 SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
                                        Error **errp);
