@@ -53,31 +53,36 @@ static uint32_t query_page_sizes(uint64_t page_size_mask)
     return bits;
 }
 
-/* Status word of a request; what went wrong goes to the guest error log */
-static uint32_t ddw_status(SpaprDdwResult result, Error *err)
+/* The host refused: once for the log, always for the trace */
+static void ddw_refused(Error *err)
 {
     static uint64_t refusals;
 
-    if (err) {
-        if (result == SPAPR_DDW_HOST) {
-            trace_spapr_iommu_ddw_refused(error_get_pretty(err), ++refusals);
-            if (refusals == 1) {
-                Error *warning = error_copy(err);
-
-                error_append_hint(&warning, "Later refusals are only traced"
-                                  " (spapr_iommu_ddw_refused).\n");
-                warn_report_err(warning);
-            }
-        }
-        qemu_log_mask(LOG_GUEST_ERROR, "DDW: %s\n", error_get_pretty(err));
+    refusals++;
+    trace_spapr_iommu_ddw_refused(error_get_pretty(err), refusals);
+    if (refusals > 1) {
         error_free(err);
+        return;
     }
+    error_append_hint(&err, "Later refusals are only traced"
+                      " (spapr_iommu_ddw_refused).\n");
+    warn_report_err(err);
+}
+
+/* Status word of a request; what a guest did wrong goes to its error log */
+static uint32_t ddw_status(SpaprDdwResult result, Error *err)
+{
     switch (result) {
     case SPAPR_DDW_OK:
         return RTAS_OUT_SUCCESS;
     case SPAPR_DDW_HOST:
+        ddw_refused(err);
         return RTAS_OUT_HW_ERROR;
     default:
+        if (err) {
+            qemu_log_mask(LOG_GUEST_ERROR, "DDW: %s\n", error_get_pretty(err));
+            error_free(err);
+        }
         return RTAS_OUT_PARAM_ERROR;
     }
 }
