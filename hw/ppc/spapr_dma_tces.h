@@ -2,8 +2,8 @@
  * sPAPR DMA windows: what hypercalls for one entry go at directly
  *
  * H_PUT_TCE and H_GET_TCE are so short that calls from file to file would be
- * most of their cost.  Everything here has a counterpart in
- * hw/ppc/spapr_dma_window.h that does the same and is right in all cases.
+ * most of their cost.  What is stored here could as well be stored by the
+ * functions of hw/ppc/spapr_dma_window.h, which are right in all cases.
  *
  * Locks: the BQL.
  *
@@ -26,6 +26,7 @@ struct SpaprDmaTces {
     struct rcu_head rcu;
     SpaprTceTable *table;
     uint32_t page_shift;
+    uint64_t most_bytes;        /* that @table may grow to */
     uint64_t *kvm_words;        /* mapping behind @table if KVM made it */
     size_t kvm_bytes;
 };
@@ -49,6 +50,21 @@ static inline bool spapr_dma_in_boot_ram(uint64_t tce, unsigned page_shift)
 }
 
 /**
+ * spapr_dma_window_full: has the guest stored as many TCEs as it may?
+ * @window: an enabled window
+ *
+ * A table takes memory of the host for what the guest puts into it, however
+ * little RAM it names.  The bound is several times what a guest needs to map
+ * all that it can have.  A table that KVM made is never full here: it counts as
+ * locked memory.
+ */
+static inline bool spapr_dma_window_full(const SpaprDmaWindow *window)
+{
+    return spapr_tce_table_bytes(window->tces->table) >
+           window->tces->most_bytes;
+}
+
+/**
  * spapr_dma_window_put_quiet: store one TCE if there is nothing else to do
  * @window: an enabled window
  * @index: below the number of entries
@@ -61,6 +77,7 @@ static inline bool spapr_dma_window_put_quiet(SpaprDmaWindow *window,
                                               uint64_t index, uint64_t tce)
 {
     if (window->mappers->len || window->notified ||
+        spapr_dma_window_full(window) ||
         (spapr_tce_perm(tce) &&
          !spapr_dma_in_boot_ram(tce, window->geometry.page_shift))) {
         return false;

@@ -33,6 +33,7 @@
 #include "qemu/error-report.h"
 #include "qemu/range.h"
 #include "qemu/rcu.h"
+#include "qemu/units.h"
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "migration/qemu-file-types.h"
@@ -56,6 +57,13 @@
 
 /* Clearing stops for a moment after so many entries that were populated */
 #define TCES_PER_STEP (64 * SPAPR_TCE_LEAF_ENTRIES)
+
+/*
+ * Bytes of a table that any guest may fill, and the part of its RAM that it may
+ * fill besides: eight times what it takes to map all RAM in the smallest pages
+ */
+#define TABLE_BYTES_ANY (64 * MiB)
+#define TABLE_RAM_PART 64
 
 /* More entries than this do not fit into the dense migration stream */
 #define MIG_DENSE_MAX (1ULL << 31)
@@ -113,13 +121,31 @@ static void release_block(gpointer block)
     call_rcu1(block, (RCUCBFunc *)g_free);
 }
 
-static void tces_reclaim(SpaprDmaTces *tces)
+static gpointer tces_free(gpointer opaque)
 {
+    SpaprDmaTces *tces = opaque;
+
     spapr_tce_table_free(tces->table);
     if (tces->kvm_words) {
         munmap(tces->kvm_words, tces->kvm_bytes);
     }
     g_free(tces);
+    return NULL;
+}
+
+/*
+ * Nobody can reach the table any more, so freeing it needs no lock, but RCU
+ * calls back under the BQL, and a large table takes long.
+ */
+static void tces_reclaim(SpaprDmaTces *tces)
+{
+    GThread *thread = g_thread_try_new("free-tces", tces_free, tces, NULL);
+
+    if (thread) {
+        g_thread_unref(thread);
+    } else {
+        tces_free(tces);
+    }
 }
 
 /*
@@ -147,11 +173,31 @@ static bool mapper_bears_kvm(const SpaprDmaMapper *mapper)
     return !mapper->sees_all && spapr_dma_kvm->updates_vfio();
 }
 
+/*
+ * Does an IOMMU notifier follow a window of this address space?  Whoever has
+ * one in one window will have one in the others.
+ */
+static bool space_is_notified(const AddressSpace *as)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, windows_by_liobn());
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SpaprDmaWindow *window = value;
+
+        if (window->as == as && window->notified) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool window_bears_kvm(const SpaprDmaWindow *window)
 {
     const SpaprDmaMapper *mapper;
 
-    if (!spapr_dma_kvm->present() || window->notified ||
+    if (!spapr_dma_kvm->present() || space_is_notified(window->as) ||
         window->geometry.entries > UINT32_MAX) {
         return false;
     }
@@ -170,6 +216,8 @@ static SpaprDmaTces *tces_new(const SpaprDmaWindow *window, bool with_kvm,
     SpaprDmaTces *tces = g_new0(SpaprDmaTces, 1);
 
     tces->page_shift = geometry->page_shift;
+    tces->most_bytes = TABLE_BYTES_ANY +
+                       current_machine->maxram_size / TABLE_RAM_PART;
     *fd = -1;
     if (with_kvm) {
         tces->kvm_words = spapr_dma_kvm->create_table(window, fd);
@@ -361,10 +409,16 @@ static void mappers_unmap(SpaprDmaWindow *window, uint64_t index,
 
 /* ---- IOMMU notifiers, for those who are not mappers (vhost) ---- */
 
-static void notify_range(SpaprDmaWindow *window, uint64_t iova,
-                         uint64_t target, uint64_t size,
-                         IOMMUAccessFlags perm)
+/*
+ * Tell one notifier of its share of a range, in aligned powers of two.  Each
+ * has a part of the window only, where something else lies on top of it, as
+ * the MSI doorbell does.
+ */
+static void notify_one(IOMMUNotifier *n, uint64_t iova, uint64_t target,
+                       uint64_t size, IOMMUAccessFlags perm)
 {
+    uint64_t from = MAX(iova, n->start);
+    uint64_t last = MIN(iova + size - 1, n->end);
     IOMMUTLBEvent event = {
         .type = perm ? IOMMU_NOTIFIER_MAP : IOMMU_NOTIFIER_UNMAP,
         .entry = {
@@ -373,19 +427,29 @@ static void notify_range(SpaprDmaWindow *window, uint64_t iova,
         },
     };
 
-    while (size) {
-        uint64_t mask = dma_aligned_pow2_mask(iova, iova + size - 1, 64);
+    for (; from <= last; from += event.entry.addr_mask + 1) {
+        uint64_t mask = dma_aligned_pow2_mask(from, last, 64);
 
         if (perm) {
-            mask &= dma_aligned_pow2_mask(target, target + size - 1, 64);
+            uint64_t to = target + (from - iova);
+
+            mask &= dma_aligned_pow2_mask(to, to + (last - from), 64);
+            event.entry.translated_addr = to;
         }
-        event.entry.iova = iova;
-        event.entry.translated_addr = perm ? target : 0;
+        event.entry.iova = from;
         event.entry.addr_mask = mask;
-        memory_region_notify_iommu(&window->iommu, 0, event);
-        iova += mask + 1;
-        target += mask + 1;
-        size -= mask + 1;
+        memory_region_notify_iommu_one(n, &event);
+    }
+}
+
+static void notify_range(SpaprDmaWindow *window, uint64_t iova,
+                         uint64_t target, uint64_t size,
+                         IOMMUAccessFlags perm)
+{
+    IOMMUNotifier *n;
+
+    IOMMU_NOTIFIER_FOREACH(n, &window->iommu) {
+        notify_one(n, iova, target, size, perm);
     }
 }
 
@@ -465,11 +529,6 @@ bool spapr_dma_window_tces_valid(const SpaprDmaWindow *window,
         }
     }
     return true;
-}
-
-uint64_t spapr_dma_window_get(SpaprDmaWindow *window, uint64_t index)
-{
-    return spapr_tce_table_look(window->tces->table, index);
 }
 
 /* Show one mapper what is about to be stored */
@@ -552,7 +611,7 @@ static uint64_t window_step(const SpaprDmaWindow *window, uint64_t index,
 uint64_t spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
                                 uint64_t tce, uint64_t count)
 {
-    bool keep_bits = count <= TCES_PER_HCALL;
+    bool keep_bits = count <= TCES_PER_HCALL && !spapr_dma_window_full(window);
     uint64_t mapped = index, n;
 
     count = window_step(window, index, count);
@@ -679,6 +738,12 @@ void spapr_dma_window_unmap_ram(SpaprDmaWindow *window,
     window_thaw(window);
 }
 
+static void window_attached(SpaprDmaWindow *window, SpaprDmaMapper *mapper)
+{
+    g_ptr_array_add(window->mappers, mapper);
+    trace_spapr_dma_window_attach(window->liobn, window->mappers->len);
+}
+
 bool spapr_dma_window_attach(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
                              Error **errp)
 {
@@ -695,8 +760,7 @@ bool spapr_dma_window_attach(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
         mapper->ops->window_del(mapper, window);
         return false;
     }
-    g_ptr_array_add(window->mappers, mapper);
-    trace_spapr_dma_window_attach(window->liobn, window->mappers->len);
+    window_attached(window, mapper);
     return true;
 }
 
@@ -716,16 +780,24 @@ static void window_detach_all(SpaprDmaWindow *window)
     }
 }
 
+/*
+ * Attach all mappers of a window that is being enabled.  Nothing is mapped in
+ * it, so nothing is replayed: to look for runs would touch each page of a
+ * table that KVM allocates as it is touched.
+ */
 static bool window_attach_all(SpaprDmaWindow *window, Error **errp)
 {
     SpaprDmaMapper *mapper;
 
     QLIST_FOREACH(mapper, &mappers, next) {
-        if (mapper->as == window->as &&
-            !spapr_dma_window_attach(window, mapper, errp)) {
+        if (mapper->as != window->as) {
+            continue;
+        }
+        if (!mapper->ops->window_add(mapper, window, errp)) {
             window_detach_all(window);
             return false;
         }
+        window_attached(window, mapper);
     }
     return true;
 }
@@ -819,8 +891,11 @@ bool spapr_dma_window_enable(SpaprDmaWindow *window,
         return false;
     }
 
+    /* Each change of the memory map is worked out for all of the machine */
+    memory_region_transaction_begin();
     memory_region_set_size(mr, spapr_dma_window_size(window));
     memory_region_add_subregion(&window->root, geometry->bus_offset, mr);
+    memory_region_transaction_commit();
     trace_spapr_dma_window_enable(window->liobn, geometry->bus_offset,
                                   geometry->page_shift, geometry->entries,
                                   window->mappers->len, window->fd);
@@ -835,8 +910,10 @@ void spapr_dma_window_disable(SpaprDmaWindow *window)
         return;
     }
     trace_spapr_dma_window_disable(window->liobn, window->geometry.bus_offset);
+    memory_region_transaction_begin();
     memory_region_del_subregion(&window->root, mr);
     memory_region_set_size(mr, 0);
+    memory_region_transaction_commit();
     window_unprepare(window);
 }
 
@@ -954,14 +1031,22 @@ static int get_sparse(QEMUFile *f, void *pv, size_t size,
     uint64_t entries = window->mig_sparse_entries;
     uint32_t count;
 
+    if (window->mig_table) {
+        error_report("migration stream has the TCEs of DMA window 0x%x in"
+                     " both forms", window->liobn);
+        return -EINVAL;
+    }
     window->mig_table = spapr_tce_table_new(entries);
     while (window->mig_table && (count = qemu_get_be32(f))) {
         uint64_t index = qemu_get_be64(f);
 
-        if (count > entries || index > entries - count ||
-            qemu_file_get_error(f)) {
-            error_report("migration stream has TCEs beyond the end of DMA "
-                         "window 0x%x", window->liobn);
+        if (qemu_file_get_error(f)) {
+            return -EIO;
+        }
+        if (count > SPAPR_TCE_LEAF_ENTRIES || index > entries ||
+            count > entries - index) {
+            error_report("migration stream has TCEs that DMA window 0x%x"
+                         " cannot have", window->liobn);
             return -EINVAL;
         }
         while (count--) {
@@ -1018,7 +1103,6 @@ static int window_load_tces(SpaprDmaWindow *window)
     uint64_t index = 0;
     SpaprTceSpan span;
 
-    spapr_dma_window_clear(window);
     while (spapr_tce_table_next_span(window->mig_table, &index, &span)) {
         int ret = spapr_dma_window_put(window, span.index, span.tces,
                                        span.count);
@@ -1056,6 +1140,8 @@ static int window_post_load(void *opaque, int version_id)
         window->geometry.page_shift != geometry.page_shift ||
         window->geometry.entries != geometry.entries) {
         spapr_dma_window_disable(window);
+    } else {
+        spapr_dma_window_clear(window);
     }
     if (geometry.entries) {
         if (!spapr_dma_window_enabled(window) &&
@@ -1158,6 +1244,7 @@ static void window_unrealize(DeviceState *dev)
 
     vmstate_unregister(VMSTATE_IF(dev), &vmstate_window, window);
     spapr_dma_window_disable(window);
+    g_clear_pointer(&window->mig_table, spapr_tce_table_free);
     g_hash_table_remove(windows_by_liobn(), GUINT_TO_POINTER(window->liobn));
     spapr_dma_window_recent = NULL;
     g_ptr_array_unref(window->mappers);
@@ -1223,16 +1310,9 @@ static void window_notifier_replay(IOMMUMemoryRegion *iommu, IOMMUNotifier *n)
     SpaprTceRun run;
 
     while (window_next_run(window, &index, window->geometry.entries, &run)) {
-        for (uint64_t i = 0; i < run.count; i++) {
-            IOMMUTLBEvent event = {
-                .type = IOMMU_NOTIFIER_MAP,
-                .entry = window_translate(iommu,
-                                          window_bytes(window, run.index + i),
-                                          IOMMU_NONE, n->iommu_idx),
-            };
-
-            memory_region_notify_iommu_one(n, &event);
-        }
+        notify_one(n, window_bytes(window, run.index), run.target,
+                   window_bytes(window, run.count),
+                   (IOMMUAccessFlags)run.perm);
     }
 }
 

@@ -13,8 +13,10 @@
  *                             that is not a multiple of its page size, more
  *                             TCEs than a list has room for, a list or a
  *                             target that is not guest RAM
- *   H_NOT_ENOUGH_RESOURCES    the host refused to map; nothing has changed.
- *                             Guests undo their own mapping on this code only
+ *   H_NOT_ENOUGH_RESOURCES    the host refused to map, or the window's table
+ *                             takes as much memory as it may; nothing has
+ *                             changed.  Guests undo their own mapping on this
+ *                             code only
  *
  * Locks: the BQL.  H_STUFF_TCE lets go of it between the steps of a request
  * that takes long.
@@ -23,6 +25,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "qemu/main-loop.h"
 #include "exec/address-spaces.h"
 #include "hw/ppc/spapr.h"
@@ -64,7 +67,10 @@ static inline SpaprDmaWindow *find_entry(uint64_t liobn, uint64_t ioba,
                                                                     : NULL;
 }
 
-/* The same for neighbouring entries, all of which have to exist */
+/*
+ * The same for neighbouring entries, all of which have to exist.  No entry at
+ * all is right behind the last one, too.
+ */
 static SpaprDmaWindow *find_entries(uint64_t liobn, uint64_t ioba,
                                     uint64_t count, uint64_t *index)
 {
@@ -78,7 +84,7 @@ static SpaprDmaWindow *find_entries(uint64_t liobn, uint64_t ioba,
     g = &window->geometry;
     offset = ioba - g->bus_offset;
     *index = offset >> g->page_shift;
-    if (offset & ((1ULL << g->page_shift) - 1) || *index > g->entries ||
+    if (*index << g->page_shift != offset || *index > g->entries ||
         count > g->entries - *index) {
         return NULL;
     }
@@ -91,7 +97,9 @@ static target_long put_tces(SpaprDmaWindow *window, uint64_t index,
     if (!spapr_dma_window_tces_valid(window, tces, count)) {
         return H_PARAMETER;
     }
-    if (spapr_dma_window_put(window, index, tces, count)) {
+    if ((spapr_dma_window_full(window) &&
+         !buffer_is_zero(tces, count * sizeof(*tces))) ||
+        spapr_dma_window_put(window, index, tces, count)) {
         return H_NOT_ENOUGH_RESOURCES;
     }
     return H_SUCCESS;
@@ -194,6 +202,8 @@ static void stuff_tces(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
         count -= done;
         if (count) {
             bql_unlock();
+            /* The lock is not fair: without this, who waits would go on */
+            g_usleep(1);
             bql_lock();
             if (window->generation != generation ||
                 !spapr_dma_window_enabled(window)) {

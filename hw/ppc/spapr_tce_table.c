@@ -433,11 +433,6 @@ uint64_t spapr_tce_table_populated(const SpaprTceTable *table)
     return populated;
 }
 
-uint64_t spapr_tce_table_bytes(const SpaprTceTable *table)
-{
-    return table->bytes;
-}
-
 /* The populated stretch of @count words, which begin at entry @index */
 static bool trim(const uint64_t *words, uint64_t index, uint64_t count,
                  SpaprTceSpan *span)

@@ -286,7 +286,10 @@ uint64_t spapr_tce_table_populated(const SpaprTceTable *table);
  * spapr_tce_table_bytes: bytes that the tree holds
  * @table: a table; a flat one holds none
  */
-uint64_t spapr_tce_table_bytes(const SpaprTceTable *table);
+static inline uint64_t spapr_tce_table_bytes(const SpaprTceTable *table)
+{
+    return table->bytes;
+}
 
 /**
  * spapr_tce_table_next_span: find the next stored words

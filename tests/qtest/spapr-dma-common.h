@@ -27,6 +27,7 @@ enum {
 
     H_SUCCESS = 0,
     H_PARAMETER = -4,
+    H_NOT_ENOUGH_RESOURCES = -44,
 };
 
 /* PAPR: statuses of RTAS calls */

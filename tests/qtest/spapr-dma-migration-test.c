@@ -580,6 +580,28 @@ static void test_bad_spans(void)
     stream_free(s);
 }
 
+/* A window of one TCE in the form of all versions, and spans besides */
+static void test_both_forms(void)
+{
+    static const char start[] = "\x80\0\0\x01\0\0\0\0"; /* LIOBN, entries */
+    static const char word[8];
+    Stream *s = save_stream("-global spapr-tce-table.sparse-migration=on");
+    char *at = memmem(s->bytes, s->geometry, start, sizeof(start) - 1);
+    g_autoptr(GByteArray) both = g_byte_array_new();
+    gsize before;
+
+    g_assert_nonnull(at);
+    at[7] = 1;
+    before = at + 9 /* and the flag */ - s->bytes;
+    g_byte_array_append(both, (guint8 *)s->bytes, before);
+    g_byte_array_append(both, (guint8 *)word, sizeof(word));
+    g_byte_array_append(both, (guint8 *)s->bytes + before, s->size - before);
+    g_assert_false(load_stream(&(Stream) {
+        .bytes = (char *)both->data, .size = both->len,
+    }));
+    stream_free(s);
+}
+
 static void test_cut_off(void)
 {
     Stream *s = save_stream("");
@@ -648,6 +670,7 @@ int main(int argc, char **argv)
                         test_other_default);
     qtest_add_func("spapr-dma-migration/bad/geometry", test_bad_geometry);
     qtest_add_func("spapr-dma-migration/bad/spans", test_bad_spans);
+    qtest_add_func("spapr-dma-migration/bad/both-forms", test_both_forms);
     qtest_add_func("spapr-dma-migration/bad/cut-off", test_cut_off);
     qtest_add_func("spapr-dma-migration/limited-after", test_limited_after);
     qtest_add_func("spapr-dma-migration/twice", test_twice);

@@ -481,6 +481,46 @@ static void test_other_windows(void)
 }
 
 /*
+ * A7: one TCE in each stretch of 2 MiB of a huge window makes QEMU hold 4 KiB
+ * for it.  After 64 MiB and a 64th of the guest's memory there is an end, and
+ * what is there can be cleared and stored anew.
+ */
+static void test_memory_bound(void)
+{
+    const uint64_t stretch = 512 * PAGE, bound = 64 * MiB + TEST_RAM / 64;
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    const uint64_t words[] = { 0, TCE_RW };
+    uint64_t n = 0, full;
+
+    g_assert_cmpint(spapr_ddw_create(t, 12, 45).status, ==, RTAS_OK);
+    while (!spapr_put_tce(t, LIOBN_64, WINDOW_64 + n * stretch, TCE_RW)) {
+        n++;
+    }
+    full = WINDOW_64 + n * stretch;
+    g_assert_cmpuint(n, >, bound / (4 * KiB) * 95 / 100);
+    g_assert_cmpuint(n, <=, bound / (4 * KiB));
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_64, full, TCE_RW), ==,
+                    H_NOT_ENOUGH_RESOURCES);
+    g_assert_cmpint(spapr_put_tce_indirect(t, LIOBN_64, full, words, 2), ==,
+                    H_NOT_ENOUGH_RESOURCES);
+    spapr_assert_tce(t, LIOBN_64, full + PAGE, 0);
+    g_assert_cmpint(spapr_stuff_tce(t, LIOBN_64, full, 0x5000, 512), ==,
+                    H_SUCCESS);
+    spapr_assert_tce(t, LIOBN_64, full, 0);
+    spapr_assert_tce(t, LIOBN_64, full - stretch, TCE_RW);
+    /* another window is another matter */
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0, TCE_RW), ==, H_SUCCESS);
+
+    g_assert_cmpint(spapr_put_tce_indirect(t, LIOBN_64, WINDOW_64, words, 1),
+                    ==, H_SUCCESS);
+    g_assert_cmpint(spapr_stuff_tce(t, LIOBN_64, WINDOW_64, 0, n * 512), ==,
+                    H_SUCCESS);
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_64, full, TCE_RW), ==, H_SUCCESS);
+    spapr_assert_tce(t, LIOBN_64, full, TCE_RW);
+    spapr_dma_quit(t);
+}
+
+/*
  * The "hcall" verb: bad input gets an error, and the next line is served.
  * libqtest takes no error for an answer, so this one talks to QEMU itself.
  */
@@ -981,6 +1021,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-tce/B12-index-beyond-32-bits",
                    test_index_beyond_32_bits);
     qtest_add_func("spapr-tce/other-windows", test_other_windows);
+    qtest_add_func("spapr-tce/A7-memory", test_memory_bound);
     qtest_add_func("spapr-tce/hcall-verb", test_verb);
     qtest_add_func("spapr-tce/random", test_random);
     for (unsigned int i = 0; i < ARRAY_SIZE(dma); i++) {

@@ -26,8 +26,6 @@
 #include "spapr-dma-common.h"
 
 #define PAGE    4096
-#define H_NOT_ENOUGH_RESOURCES  (-44)
-#define LIMITED_ADDR            (1ULL << 32)
 
 /* Device 1 is in group 1 and so on, and has slot 1 of the PHB and so on */
 #define DEVICE(n)   "device 0001:0" #n ":00.0 group=" #n "\n"
@@ -304,14 +302,6 @@ static void assert_not_plugged(VfioTest *v, const char *json,
     qobject_unref(answer);
 }
 
-static int32_t reset_limited(SpaprDmaTest *t)
-{
-    uint32_t args[] = { 0, t->buid >> 32, t->buid, 1 };
-    uint32_t ret[8];
-
-    return spapr_rtas(t, "ibm,reset-pe-dma-window", 4, args, 1, ret);
-}
-
 static int32_t set_indicator(SpaprDmaTest *t, uint32_t type, uint32_t index,
                              uint32_t state)
 {
@@ -522,7 +512,7 @@ static void test_limited_not_offered(void)
 {
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
 
-    g_assert_cmpint(reset_limited(v->t), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_PARAM_ERROR);
     create(v->t, 16, 28, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
     vfio_quit(v);
@@ -533,8 +523,8 @@ static void test_limited_offered(void)
     VfioTest *v = vfio_boot("host flavour=powernv start64=4G\n" ONE, NULL,
                             VFIO1);
 
-    g_assert_cmpint(reset_limited(v->t), ==, RTAS_OK);
-    create(v->t, 16, 28, LIMITED_ADDR);
+    g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_OK);
+    create(v->t, 16, 28, WINDOW_LIMITED);
     vfio_assert_host(v, "[0+40000000/12:0 100000000+10000000/12:0]");
     vfio_quit(v);
 }
@@ -558,7 +548,7 @@ static void test_probe_refused(void)
     vfio_fault(v, "ioctl=tce_create,errno=ENOSPC,once");
     assert_plugged(v, "{'driver': 'vfio-pci', 'id': 'vf1',"
                    " 'host': '0001:01:00.0', 'addr': '1.0'}");
-    g_assert_cmpint(reset_limited(v->t), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_PARAM_ERROR);
     create(v->t, 16, 28, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
     vfio_quit(v);
@@ -735,7 +725,7 @@ static void test_create_elsewhere(void)
     spapr_assert_available(v->t, 0);
     g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
                     RTAS_PARAM_ERROR);
-    g_assert_cmpint(reset_limited(v->t), ==, RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_PARAM_ERROR);
     vfio_assert_host(v, JUST_DEFAULT);
     spapr_assert_default(v->t);
 

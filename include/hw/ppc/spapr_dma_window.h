@@ -100,7 +100,8 @@ typedef struct SpaprDmaMapperOps {
     /**
      * @map: map @run, replacing what was mapped there
      *
-     * The whole run lies in guest RAM.  Returns 0, or a negative errno with
+     * A guest's run lies in RAM, memory of devices included; one that came
+     * with a migration may lie anywhere.  Returns 0, or a negative errno with
      * no page of the run mapped (pages that were replaced are lost).
      */
     int (*map)(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
@@ -247,6 +248,7 @@ void spapr_dma_window_clear(SpaprDmaWindow *window);
 
 /**
  * spapr_dma_window_enabled: does the window exist on the bus?
+ * @window: enabled or not
  */
 static inline bool spapr_dma_window_enabled(const SpaprDmaWindow *window)
 {
@@ -255,6 +257,7 @@ static inline bool spapr_dma_window_enabled(const SpaprDmaWindow *window)
 
 /**
  * spapr_dma_window_size: bytes of bus address space that a window covers
+ * @window: enabled or not; 0 is returned for one that is not
  */
 static inline uint64_t spapr_dma_window_size(const SpaprDmaWindow *window)
 {
@@ -263,6 +266,7 @@ static inline uint64_t spapr_dma_window_size(const SpaprDmaWindow *window)
 
 /**
  * spapr_dma_window_get_root: the region to put at address 0 of the bus
+ * @window: enabled or not
  */
 MemoryRegion *spapr_dma_window_get_root(SpaprDmaWindow *window);
 
@@ -295,22 +299,16 @@ int spapr_dma_window_put(SpaprDmaWindow *window, uint64_t index,
  * @tce: raw word whose two low bits are zero
  * @count: how many
  *
- * The cost is that of what was populated.  Therefore only as many entries as
- * PAPR lets one hypercall name (512) keep the other bits of @tce; a longer
- * range is filled with zeroes, which say the same.
+ * The cost is that of what was populated, or of every entry in a table that KVM
+ * made.  Therefore only as many entries as PAPR lets one hypercall name (512)
+ * keep the other bits of @tce; a longer range, and one in a table that takes as
+ * much memory as it may, is filled with zeroes, which say the same.
  *
  * Returns how many entries are done, which is less than @count if that much
  * work would keep the BQL for too long; the caller goes on from there.
  */
 uint64_t spapr_dma_window_stuff(SpaprDmaWindow *window, uint64_t index,
                                 uint64_t tce, uint64_t count);
-
-/**
- * spapr_dma_window_get: the raw word of an entry
- * @window: an enabled window
- * @index: below the number of entries
- */
-uint64_t spapr_dma_window_get(SpaprDmaWindow *window, uint64_t index);
 
 /**
  * spapr_dma_window_tces_valid: may these words be stored?
@@ -386,7 +384,9 @@ bool spapr_dma_window_attach(SpaprDmaWindow *window, SpaprDmaMapper *mapper,
                              Error **errp);
 
 /**
- * spapr_dma_window_detach: end that; harmless if not attached
+ * spapr_dma_window_detach: end that
+ * @window: an enabled window
+ * @mapper: who; nothing is done if it is not attached
  */
 void spapr_dma_window_detach(SpaprDmaWindow *window, SpaprDmaMapper *mapper);
 

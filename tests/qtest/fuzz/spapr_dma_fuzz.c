@@ -332,6 +332,24 @@ static const SpaprDmaKvm fuzz_kvm = {
     .create_table = fuzz_kvm_create_table,
 };
 
+/* KVM allocates a table as it is touched, and a new one is empty */
+static void check_untouched(uint32_t liobn)
+{
+    const SpaprDmaWindow *window = spapr_dma_window_find(liobn);
+    size_t bytes = window->geometry.entries * sizeof(uint64_t);
+    unsigned char resident[KVM_ENTRIES * sizeof(uint64_t) / 4096] = { };
+
+    if (window->fd < 0) {
+        return;
+    }
+    if (mincore(g_hash_table_lookup(kvm_tables, window), bytes, resident)) {
+        fail("mincore: %s", strerror(errno));
+    }
+    if (memchr(resident, 1, sizeof(resident))) {
+        fail("KVM's table of new window 0x%x was looked at", liobn);
+    }
+}
+
 /* No table of KVM may be open; call when no window can have one */
 static void check_kvm_closed(void)
 {
@@ -714,13 +732,23 @@ static void mirror_leave(Mirror *mirror)
 
 /* ---- followers: IOMMU notifiers of PHB 0's windows ---- */
 
-typedef struct Follower {
+/* One ends here and the next begins, as if something lay on the window */
+#define FOLLOWER_SPLIT  (48 * MiB)
+
+typedef struct Follower Follower;
+
+typedef struct FollowerHalf {
     IOMMUNotifier n;
+    Follower *follower;
+} FollowerHalf;
+
+struct Follower {
+    FollowerHalf halves[2];
     SpaprDmaWindow *window;
     bool registered;
     uint64_t generation;        /* of the window that @pages is about */
     GHashTable *pages;          /* number to guest address | permission */
-} Follower;
+};
 
 static Follower followers[REF_WINDOWS_PER_PHB];
 
@@ -742,7 +770,7 @@ static gboolean page_is_below(gpointer key, gpointer value, gpointer opaque)
 
 static void follower_notify(IOMMUNotifier *n, IOMMUTLBEntry *entry)
 {
-    Follower *follower = container_of(n, Follower, n);
+    Follower *follower = container_of(n, FollowerHalf, n)->follower;
     unsigned shift = follower->window->geometry.page_shift;
     uint64_t page = entry->iova >> shift;
     uint64_t count = (entry->addr_mask + 1) >> shift;
@@ -801,38 +829,48 @@ static void check_followers(void)
     }
 }
 
-static bool follower_register(Follower *follower, unsigned events, Error **errp)
+static bool follower_register(Follower *follower, unsigned half,
+                              unsigned events)
 {
-    iommu_notifier_init(&follower->n, follower_notify, events, 0, HWADDR_MAX,
-                        0);
+    IOMMUNotifier *n = &follower->halves[half].n;
+
+    follower->halves[half].follower = follower;
+    iommu_notifier_init(n, follower_notify, events, half ? FOLLOWER_SPLIT : 0,
+                        half ? HWADDR_MAX : FOLLOWER_SPLIT - 1, 0);
     return !memory_region_register_iommu_notifier(
-        MEMORY_REGION(&follower->window->iommu), &follower->n, errp);
+        MEMORY_REGION(&follower->window->iommu), n, NULL);
 }
 
 static void follower_join(Follower *follower)
 {
     SpaprDmaWindow *window = follower->window;
 
-    if (follower_register(follower, IOMMU_NOTIFIER_DEVIOTLB_UNMAP, NULL)) {
+    if (follower_register(follower, 0, IOMMU_NOTIFIER_DEVIOTLB_UNMAP)) {
         fail("window 0x%x lets ATS in", window->liobn);
     }
-    if (!follower_register(follower, IOMMU_NOTIFIER_IOTLB_EVENTS, NULL)) {
-        fail("window 0x%x lets no IOMMU notifier in", window->liobn);
+    for (unsigned half = 0; half < 2; half++) {
+        if (!follower_register(follower, half, IOMMU_NOTIFIER_IOTLB_EVENTS)) {
+            fail("window 0x%x lets no IOMMU notifier in", window->liobn);
+        }
     }
     follower->registered = true;
     follower->generation = window->generation;
     if (window->fd >= 0) {
         fail("KVM handles window 0x%x with an IOMMU notifier", window->liobn);
     }
-    if (spapr_dma_window_enabled(window)) {
-        memory_region_iommu_replay(&window->iommu, &follower->n);
+    for (unsigned half = 0; half < 2 && spapr_dma_window_enabled(window);
+         half++) {
+        memory_region_iommu_replay(&window->iommu, &follower->halves[half].n);
     }
 }
 
 static void follower_leave(Follower *follower)
 {
-    memory_region_unregister_iommu_notifier(
-        MEMORY_REGION(&follower->window->iommu), &follower->n);
+    for (unsigned half = 0; half < 2; half++) {
+        memory_region_unregister_iommu_notifier(
+            MEMORY_REGION(&follower->window->iommu),
+            &follower->halves[half].n);
+    }
     follower->registered = false;
     g_hash_table_remove_all(follower->pages);
 }
@@ -1360,6 +1398,9 @@ static void rtas(RefRtasCall call, uint32_t nargs, const uint32_t *args,
     ref_rtas(ref, call, nargs, args, nret, expected);
     rtas_raw(rtas_tokens[call], nargs, args, nret, rets);
     result((int32_t)rets[0]);
+    if (call == REF_CREATE && !rets[0]) {
+        check_untouched(rets[1]);
+    }
     for (unsigned i = 0; i < REF_RTAS_WORDS; i++) {
         if (rets[i] != expected[i]) {
             fail("output %u is 0x%x, not 0x%x", i, rets[i], expected[i]);

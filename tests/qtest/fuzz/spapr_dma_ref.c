@@ -487,11 +487,8 @@ static bool reset_windows(RefPhb *phb, bool limited)
             window_unmake(&phb->windows[i]);
         }
     }
-    if (!phb->windows[0].exists && !make_default(phb)) {
-        return false;
-    }
     phb->limited = limited;
-    return true;
+    return phb->windows[0].exists || make_default(phb);
 }
 
 static int32_t reset(RefMachine *ref, uint32_t nargs, const uint32_t *args,
