@@ -22,11 +22,11 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 BUILD = TOP / 'build'
 CROSS = 'powerpc64le-linux-gnu-'
 
-# name: (Debian suite, meta package)
+# name: (Debian suite, packages, of which the newest one that can be had)
 KERNELS = {
-    '6.1': ('bookworm', 'linux-image-powerpc64le'),
-    '6.12-4k': ('trixie', 'linux-image-powerpc64le'),
-    '6.12-64k': ('trixie', 'linux-image-powerpc64le-64k'),
+    '6.1': ('bookworm', r'^linux-image-6\.1\..*-powerpc64le$'),
+    '6.12-4k': ('trixie', r'^linux-image-6\.12\..*-powerpc64le$'),
+    '6.12-64k': ('trixie', r'^linux-image-6\.12\..*-powerpc64le-64k$'),
 }
 
 
@@ -108,15 +108,23 @@ class Kernel:
         self.name = name
         self.root = BUILD / 'deb' / ('kernel-' + name)
         if not self.root.exists():
-            suite, meta = KERNELS[name]
-            found = re.search(r'^linux-image-\d\S*',
-                              debs('depends', suite, 'ppc64el', meta), re.M)
-            if not found:
-                raise Missing(f'{meta} of {suite} names no kernel package')
-            unpacked('kernel-' + name, suite, 'ppc64el', found[0])
+            self._fetch(*KERNELS[name])
         self.vmlinux = next(self.root.glob('boot/vmlinux-*'))
         self.release = self.vmlinux.name.removeprefix('vmlinux-')
         self._files = None
+
+    def _fetch(self, suite, packages):
+        """A mirror may lack the newest one, of which its lists tell."""
+        found = debs('names', suite, 'ppc64el', packages).split()
+        if not found:
+            raise Missing(f'{suite} has no package {packages}')
+        for package in found:
+            try:
+                unpacked(self.root.name, suite, 'ppc64el', package)
+                return
+            except Missing:
+                if package == found[-1]:
+                    raise
 
     def _file(self, module):
         if self._files is None:
