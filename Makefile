@@ -61,9 +61,12 @@ check-model: setup
 check-stock: setup
 	@scripts/build-target build/native.stamp native
 	@scripts/build-qemu stock
+	@scripts/build-target build/ppc64le.stamp ppc64le
+	@scripts/build-target build/stock-ppc64le.stamp stock-ppc64le
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
 		tests/vfio-model/libvfio-model.so \
-		tests/vfio-model/libhost-pages.so
+		tests/vfio-model/libhost-pages.so \
+		tests/power-host/kvm-refuses.so
 	@scripts/stock-table
 	@scripts/check --stock upstream
 

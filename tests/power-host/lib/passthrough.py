@@ -56,7 +56,7 @@ class Passthrough:
     """A run with count disks of mib MiB under accel ('kvm' or 'tcg').
 
     vfio_option goes to every vfio-pci device but the first; copies: more
-    files for the host, {name in /in: path}.
+    files for the host, {name in /in: path}; kvm_refuses: see kvm-refuses.c.
     """
 
     SCRIPT = 'boot-guest'
@@ -64,12 +64,12 @@ class Passthrough:
 
     def __init__(self, accel, count, mib, seed, vfio_option='',
                  kernel='6.12-64k', model='powernv9', guest='6.12-64k',
-                 copies=None):
+                 copies=None, kvm_refuses=''):
         self.accel, self.count, self.mib, self.seed = accel, count, mib, seed
         self.option = vfio_option
         self.kernel, self.model = kernel, model
         self.guest_kernel = images.Kernel(guest)
-        self.args = [accel, vfio_option]
+        self.args = [accel, vfio_option, kvm_refuses]
         self.copies = dict(copies or {})
         self.expected = []
 
