@@ -7,15 +7,20 @@ itself again under the model for each case; there, the function runs.
 """
 
 import ctypes
-import errno
 import fcntl
 import json
 import os
+import pathlib
+import re
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] /
+                    'guest/lib'))
+from tap import Tap     # noqa: E402
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -48,12 +53,8 @@ def call(fd, name, argument=0):
         return -problem.errno
 
 
-def name_of(result):
-    return errno.errorcode[-result] if result < 0 else str(result)
-
-
 class Memory:
-    """Anonymous memory, aligned to 2 MiB, or as @fixed says."""
+    """Anonymous memory, aligned to 2 MiB."""
 
     def __init__(self, size):
         raw = libc.mmap(None, size + 2 * MIB, 3, 0x4022, -1, 0)
@@ -171,7 +172,6 @@ def ledger():
 # ---- test lines ----
 
 CASES = []
-_failures = 0
 
 
 def case(topology, *options):
@@ -184,11 +184,9 @@ def case(topology, *options):
 
 def check(what, got, want):
     """One check of the running case."""
-    global _failures
     if got == want:
         print(f'ok - {what}: {got!r}')
     else:
-        _failures += 1
         print(f'not ok - {what}: {got!r}, expected {want!r}')
 
 
@@ -205,33 +203,29 @@ def _start(model, script, function, topology, options, folder):
 
 
 def _run_all(model, script):
-    number = failures = 0
-    print('TAP version 13')
+    t = Tap()
     for function, topology, options in CASES:
+        name = function.__name__.removeprefix('case_')
         with tempfile.TemporaryDirectory(prefix='vfio-model.') as folder:
             done = _start(os.path.abspath(model), script, function,
                           topology, options, folder)
-        lines = [line for line in done.stdout.splitlines()]
-        if done.returncode not in (0, 1):
-            lines.append(f'not ok - ended with {done.returncode}')
-        for line in lines:
-            if line.startswith(('ok - ', 'not ok - ')):
-                number += 1
-                failures += line.startswith('not')
-                line = line.replace(' - ', f' {number} - '
-                                    f'{function.__name__[5:]}: ', 1)
-            print(line)
+        for line in done.stdout.splitlines():
+            if found := re.match('(not )?ok - (.*)', line):
+                t.check(not found[1], f'{name}: {found[2]}')
+            else:
+                t.note(line.removeprefix('# '))
+        if done.returncode:     # whatever the checks said
+            t.check(False, f'{name}: ended with {done.returncode}')
         for line in done.stderr.splitlines():
-            print('#', line)
-    print(f'1..{number}')
-    return failures
+            t.note(line)
+    return t.end()
 
 
 def main():
     """SCRIPT MODEL, or what it becomes under the model."""
     if sys.argv[1] == '--case':
-        for function, _, _ in CASES:
-            if function.__name__ == sys.argv[2]:
-                function()
-        sys.exit(_failures != 0)
-    sys.exit(_run_all(sys.argv[1], os.path.abspath(sys.argv[0])) != 0)
+        case_function, = (function for function, _, _ in CASES
+                          if function.__name__ == sys.argv[2])
+        case_function()
+    else:
+        sys.exit(_run_all(sys.argv[1], os.path.abspath(sys.argv[0])))
