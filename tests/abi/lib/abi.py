@@ -38,7 +38,7 @@ Programs = collections.namedtuple('Programs', 'model native cross')
 
 
 class NoTranscript(Exception):
-    """The host ended without one; has the end of its console."""
+    """There is none, or not all of one; says what there is."""
 
 
 class Partition(powerhost.Host):
@@ -92,7 +92,16 @@ class Variant:
                 command, stdout=subprocess.PIPE, text=True,
                 stderr=subprocess.DEVNULL if quirk else None,
                 env={**os.environ, 'UBSAN_OPTIONS': 'halt_on_error=1'})
-        return done.stdout.splitlines()
+        lines = done.stdout.splitlines()
+        said = [line for line in without_comments(lines)
+                if not line.startswith('1..')]
+        failed = any(line.startswith('not ok') for line in said)
+        # a host with a quirk turned over may not let it do anything
+        if not quirk and (not said or
+                          done.returncode not in (0, int(failed))):
+            raise NoTranscript(f'abi-test under the model ended with '
+                               f'{done.returncode} after {len(said)} lines')
+        return lines
 
     def kernel(self, programs, arguments=(), time_limit=800):
         """The lines that it prints on the emulated host."""
@@ -110,7 +119,8 @@ class Variant:
             except powerhost.machine.TimeLimit:
                 pass
         if 'abi' not in host.files:
-            raise NoTranscript('\n'.join(host.lines[-60:]))
+            raise NoTranscript('\n'.join(host.lines[-60:] + [
+                'the host gave no transcript; its console is above']))
         return host.files['abi'].decode().splitlines()
 
 
