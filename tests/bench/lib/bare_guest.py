@@ -5,25 +5,25 @@ The program is told what to do over its console and QEMU over QMP, so that
 both can be timed from outside.  See guest/guest.c for the commands.
 """
 
-import ctypes
+import contextlib
 import json
 import os
 import pathlib
 import select
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 
+import machine
+
 TOP = pathlib.Path(__file__).resolve().parents[3]
 BUILD = TOP / 'build'
 TICKS_PER_SECOND = 512e6
-PR_SET_PDEATHSIG = 1
 HOST_PAGE = 64 << 10     # of POWER hosts
 
 H_GET_TCE, H_PUT_TCE, H_STUFF_TCE = 0x1c, 0x20, 0x138
-QUERY, CREATE, REMOVE, RESET = 0x2026, 0x2027, 0x2028, 0x2029
+CREATE, REMOVE, RESET = 0x2027, 0x2028, 0x2029
 BUID = (0x8000000, 0x20000000)
 DEFAULT_LIOBN, BIG_LIOBN = 0x80000000, 0x80000001
 BIG_START = 1 << 59
@@ -34,8 +34,12 @@ class Trouble(Exception):
     """The machine did not do what the benchmark relies on."""
 
 
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+@contextlib.contextmanager
+def _talking_to(what):
+    try:
+        yield
+    except OSError as problem:
+        raise Trouble(f'{what} is gone: {problem.strerror}') from None
 
 
 class Stream:
@@ -51,7 +55,8 @@ class Stream:
             if left <= 0 or not select.select([self.fd], [], [], left)[0]:
                 raise Trouble(f'no answer from {self.what} '
                               f'within {timeout} s')
-            more = os.read(self.fd, 65536)
+            with _talking_to(self.what):
+                more = os.read(self.fd, 65536)
             if not more:
                 raise Trouble(f'{self.what} is gone')
             self.data += more
@@ -90,10 +95,13 @@ class Machine:
     wrapper: words before the command, such as valgrind's
     incoming: a migration URI to wait for
     more: further arguments
+    limit: seconds to wait for an answer
+
+    If it fails, Trouble also has what QEMU said.
     """
 
     def __init__(self, binary, memory=256, host=None, devices=(),
-                 wrapper=(), incoming=None, more=(), limit=600):
+                 wrapper=(), incoming=None, more=(), limit=300):
         self.limit = limit
         environment = dict(os.environ)
         self.folder = tempfile.TemporaryDirectory(prefix='bench.')
@@ -123,46 +131,40 @@ class Machine:
             environment['LD_PRELOAD'] = str(
                 vfio_model().with_name('libhost-pages.so'))
             environment['HOST_PAGE'] = str(HOST_PAGE)
-        self.log = open(folder / 'log', 'w+', encoding='utf-8')
-        self.process = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.log,
-            env=environment, start_new_session=True, preexec_fn=_die_with_parent)
+        self.qmp = socket.socket(socket.AF_UNIX)
+        self.log = folder / 'log'
+        with open(self.log, 'wb') as log:
+            self.process = subprocess.Popen(
+                [str(word) for word in command], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=log, env=environment,
+                start_new_session=True, preexec_fn=machine.die_with_parent)
         try:
             self.console = Stream(self.process.stdout.fileno(), 'the guest')
             self._connect(qmp)
             if not incoming:
                 self.expect('ready')
         except BaseException as problem:
-            said = self.errors()
-            self.close()
-            if isinstance(problem, Trouble) and said:
-                raise Trouble(f'{problem}: {said}') from None
+            self.__exit__(None, problem, None)
             raise
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _kind, problem, _trace):
+        said = self.log.read_text(errors='replace').strip()[-3000:]
         self.close()
+        if isinstance(problem, (Trouble, OSError)) and said:
+            raise Trouble(f'{problem}: {said}') from None
 
     def close(self):
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
-        for stream in self.process.stdin, self.process.stdout, self.log:
-            stream.close()
+        machine.kill(self.process)
+        for stream in self.process.stdin, self.process.stdout, self.qmp:
+            with contextlib.suppress(OSError):
+                stream.close()
         self.folder.cleanup()
-
-    def errors(self):
-        self.log.seek(0)
-        return self.log.read().strip()[-500:]
 
     def _connect(self, path):
         end = time.monotonic() + 60
-        self.qmp = socket.socket(socket.AF_UNIX)
         while True:
             try:
                 self.qmp.connect(str(path))
@@ -179,8 +181,9 @@ class Machine:
 
     def ask(self, name, **arguments):
         """A QMP command; returns its result, skipping events."""
-        self.qmp.sendall(json.dumps(
-            {'execute': name, 'arguments': arguments}).encode())
+        with _talking_to('QMP'):
+            self.qmp.sendall(json.dumps(
+                {'execute': name, 'arguments': arguments}).encode())
         while True:
             answer = json.loads(self.monitor.line(self.limit))
             if 'error' in answer:
@@ -201,14 +204,12 @@ class Machine:
 
     def send(self, name, *numbers):
         words = [name, *(f'{number:x}' for number in numbers)]
-        self.process.stdin.write((' '.join(words) + '\n').encode())
-        self.process.stdin.flush()
+        with _talking_to('the guest'):
+            self.process.stdin.write((' '.join(words) + '\n').encode())
+            self.process.stdin.flush()
 
     def result(self):
-        try:
-            return Result(self.console.line(self.limit))
-        except Trouble as problem:
-            raise Trouble(f'{problem} {self.errors()}'.strip()) from None
+        return Result(self.console.line(self.limit))
 
     def guest(self, name, *numbers):
         """Have the guest program do something; returns a Result."""

@@ -8,6 +8,7 @@ machine share a measurement.  A number is None if that side cannot do it.
 """
 
 import collections
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
@@ -16,7 +17,6 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 
 import images
@@ -243,7 +243,7 @@ def _callgrind(side, function, work, **machine_options):
     if not shutil.which('valgrind'):
         raise Trouble('valgrind is missing')
     with tempfile.TemporaryDirectory(prefix='bench.') as folder:
-        valgrind = ['valgrind', '--tool=callgrind',
+        valgrind = ['valgrind', '-q', '--tool=callgrind', '--vgdb=no',
                     f'--toggle-collect={function}',
                     f'--callgrind-out-file={folder}/out']
         with Machine(side.binary, wrapper=valgrind, **machine_options) as m:
@@ -251,7 +251,10 @@ def _callgrind(side, function, work, **machine_options):
             m.ask('quit')
             m.process.wait(60)
         out = pathlib.Path(folder, 'out').read_text(errors='replace')
-    return _by_object(out.splitlines())
+    cost = _by_object(out.splitlines())
+    if not cost.total():
+        raise Trouble(f'{function} was never called: inlined, or renamed?')
+    return cost
 
 
 def _by_object(lines):
@@ -307,13 +310,11 @@ def _longest_ask(m, ended):
 
 def _hold(m, *command):
     """The longest wait for QMP while the guest program does something."""
-    results = []
     m.send(*command)
-    waiter = threading.Thread(target=lambda: results.append(m.result()))
-    waiter.start()
-    longest = _longest_ask(m, lambda: not waiter.is_alive())
-    waiter.join()
-    results[0].checked()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        result = pool.submit(m.result)
+        longest = _longest_ask(m, result.done)
+    result.result().checked()
     return longest
 
 
@@ -563,10 +564,6 @@ MEASUREMENTS = {
         Figure('lock-idle', 12, 'longest wait for QMP: no hypercall '
                '(noise)', 's', best=True, pairs=2)],
 }
-
-# Rows that nothing here measures, and why
-MISSING = {}
-
 
 # How the cost grows: of the window at constant contents, and of what is
 # mapped in a window of constant size.  Stock stops where it gets too slow.

@@ -23,7 +23,8 @@ class TimeLimit(Exception):
     """The machine did not end in time."""
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For preexec_fn: the kernel kills the process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -31,7 +32,8 @@ def _terminated(number, _frame):
     sys.exit(128 + number)
 
 
-def _kill(process):
+def kill(process):
+    """Kill a process that leads a process group, and the group."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -68,7 +70,7 @@ def run(command, time_limit, on_line=None):
     process = subprocess.Popen(
         [str(word) for word in command], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True, preexec_fn=_die_with_parent)
+        start_new_session=True, preexec_fn=die_with_parent)
     try:
         for line in _lines(process, time.monotonic() + time_limit):
             lines.append(line)
@@ -76,7 +78,7 @@ def run(command, time_limit, on_line=None):
                 on_line(line)
         return process.wait(timeout=10), lines
     finally:
-        _kill(process)
+        kill(process)
         process.stdout.close()
 
 
