@@ -12,13 +12,17 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
+sys.path.append(str(TOP / 'tests/guest/lib'))
+from tap import Tap     # noqa: E402,F401
 
 BUID = 0x800000020000000
 MMIO_CPU, MMIO_BUS = 0x200080000000, 0x80000000
 SCRATCH = 0x10000           # guest memory for RTAS arguments and TCE lists
-TOP = pathlib.Path(__file__).resolve().parents[3]
 FIRMWARE = TOP / 'build/firmware/usr/share/qemu'
 
 ISOLATION_STATE = 9001      # an indicator, of a slot by the index of its DRC
@@ -32,6 +36,9 @@ RESULTS = ['idle', 'ok', 'read fault', 'write fault', 'bad request',
            'no master', 'memory', 'frozen']
 
 
+END_LIMIT = 60              # seconds
+
+
 class Ended(Exception):
     """QEMU is gone."""
 
@@ -42,7 +49,8 @@ class NoVerb(Exception):
 
 def _connect(listener, process):
     listener.settimeout(0.2)
-    while process.poll() is None:
+    end = time.monotonic() + END_LIMIT
+    while process.poll() is None and time.monotonic() < end:
         try:
             connection, _ = listener.accept()
             connection.settimeout(60)
@@ -88,10 +96,14 @@ class Machine:
             self._read_qmp()
             self.monitor('qmp_capabilities')
         except (Ended, OSError):
-            self.process.wait(10)
+            self.wait()
             self.qtest = self.qmp = None
-        for s in sockets:
-            s.close()
+        except BaseException:
+            self.__exit__()
+            raise
+        finally:
+            for s in sockets:
+                s.close()
 
     def _listen(self, name):
         listener = socket.socket(socket.AF_UNIX)
@@ -121,14 +133,24 @@ class Machine:
         found = re.search(r'Sanitizer|runtime error:', self.output())
         return self.output()[max(0, found.start() - 200):] if found else None
 
+    def wait(self):
+        """Its exit status, negative for a signal; it is killed if it hangs."""
+        try:
+            return self.process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.log.write(f'killed: no end within {END_LIMIT} s\n')
+            self.log.flush()
+            self.process.kill()
+            return self.process.wait()
+
     def quit(self):
         """End it; the exit status, negative for a signal, and the ledger."""
         if self.runs:
             try:
                 self.monitor('quit')
-            except Ended:
+            except (Ended, OSError):
                 pass
-        status = self.process.wait(20)
+        status = self.wait()
         ledger = self.path / 'ledger'
         return status, (json.loads(ledger.read_text())
                         if ledger.exists() else None)
