@@ -76,7 +76,9 @@ def run(command, time_limit, on_line=None):
             lines.append(line)
             if on_line:
                 on_line(line)
-        return process.wait(timeout=10), lines
+        return process.wait(timeout=60), lines
+    except subprocess.TimeoutExpired:
+        raise TimeLimit from None
     finally:
         kill(process)
         process.stdout.close()
