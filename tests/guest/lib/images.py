@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a ppc64le machine boots: Debian kernels and initramfs images.
 
+What comes from Debian is named here; tests/guest/fetch fetches all of it.
 Packages are unpacked below build/deb by scripts/debs, whole or not at all.
 An initramfs is one or more cpio archives one after the other, uncompressed:
 a base that changes only with its ingredients, kept below build/images, and
@@ -27,6 +28,20 @@ KERNELS = {
     '6.1': ('bookworm', r'^linux-image-6\.1\..*-powerpc64le$'),
     '6.12-4k': ('trixie', r'^linux-image-6\.12\..*-powerpc64le$'),
     '6.12-64k': ('trixie', r'^linux-image-6\.12\..*-powerpc64le-64k$'),
+}
+# name: (Debian suite, architecture, packages...)
+PACKAGES = {
+    'busybox': ('bookworm', 'ppc64el', 'busybox-static'),
+    'guest-tools': ('bookworm', 'ppc64el', 'kexec-tools',
+                    'powerpc-ibm-utils', 'librtas2', 'libnuma1', 'libc6'),
+    # for tests/vfio-model/test-dpdk, and the only ones for this machine
+    'dpdk': ('bookworm', 'amd64', 'dpdk-dev', 'libbsd0', 'libmd0', 'libnuma1',
+             'librte-bus-pci23', 'librte-bus-vdev23', 'librte-cmdline23',
+             'librte-dma-ioat23', 'librte-dmadev23', 'librte-eal23',
+             'librte-ethdev23', 'librte-gpudev23', 'librte-kvargs23',
+             'librte-mbuf23', 'librte-mempool-ring23', 'librte-mempool23',
+             'librte-meter23', 'librte-net23', 'librte-pci23',
+             'librte-ring23', 'librte-telemetry23', 'libfdt1'),
 }
 
 
@@ -66,13 +81,18 @@ def debs(*args):
     return done.stdout
 
 
-def unpacked(name, suite, arch, *packages):
+def unpack(name, suite, arch, *packages):
     """Directory with the files of packages; downloaded if need be."""
     where = BUILD / 'deb' / name
     with Lock('deb-' + name):
         if not where.exists():
             debs('unpack', suite, arch, str(where), *packages)
     return where
+
+
+def unpacked(name):
+    """Directory with the files of those of PACKAGES."""
+    return unpack(name, *PACKAGES[name])
 
 
 def qemu():
@@ -120,7 +140,7 @@ class Kernel:
             raise Missing(f'{suite} has no package {packages}')
         for package in found:
             try:
-                unpacked(self.root.name, suite, 'ppc64el', package)
+                unpack(self.root.name, suite, 'ppc64el', package)
                 return
             except Missing:
                 if package == found[-1]:
@@ -213,8 +233,7 @@ class Archive:
 
     def userland(self):
         """Busybox as /bin/*, and the mount points."""
-        busybox = unpacked('busybox', 'bookworm', 'ppc64el',
-                           'busybox-static')
+        busybox = unpacked('busybox')
         self.copy('/bin/busybox', busybox / 'bin/busybox')
         self.symlink('/bin/sh', 'busybox')
         for name in 'proc', 'sys', 'dev', 'tmp':
@@ -275,8 +294,7 @@ def with_tools(initrd, *wanted):
 
     Tools: 'kexec', and 'drmgr', by which a guest gives and takes devices.
     """
-    root = unpacked('guest-tools', 'bookworm', 'ppc64el', 'kexec-tools',
-                    'powerpc-ibm-utils', 'librtas2', 'libnuma1', 'libc6')
+    root = unpacked('guest-tools')
     programs = [next(root.glob('**/sbin/' + name)) for name in wanted]
 
     def make():
