@@ -24,7 +24,15 @@ static void arguments(void)
 
     check("MAP before REGISTER", do_map(fd, 0, memory, io, READ_WRITE),
           -EPERM);
+    check("MAP before REGISTER at no address",
+          call(fd, VFIO_IOMMU_MAP_DMA, NULL), -EPERM);
+    check("MAP before REGISTER, no argsz",
+          call(fd, VFIO_IOMMU_MAP_DMA, &map), -EPERM);
     check("UNMAP before REGISTER", do_unmap(fd, 0, io), -EPERM);
+    check("UNMAP before REGISTER at no address",
+          call(fd, VFIO_IOMMU_UNMAP_DMA, NULL), -EPERM);
+    check("UNMAP before REGISTER, no argsz",
+          call(fd, VFIO_IOMMU_UNMAP_DMA, &unmap), -EPERM);
     check("register", do_register(fd, memory, MIB), 0);
     check_arguments(fd, "MAP", VFIO_IOMMU_MAP_DMA, &map, sizeof(map));
     check("MAP with flag 4", do_map(fd, 0, memory, io, 7), -EINVAL);

@@ -17,6 +17,8 @@ static void registering(void)
 
     check("UNREGISTER first of all", do_unregister(fd, memory, page),
           -EPERM);
+    check("UNREGISTER first of all at no address",
+          call(fd, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, NULL), -EPERM);
     check("one page", do_register(fd, memory, page), 0);
     check("twice", do_register(fd, memory, page), -EBUSY);
     check("with the next one", do_register(fd, memory, 2 * page), -EINVAL);

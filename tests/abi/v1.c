@@ -21,6 +21,10 @@ static void basics(void)
     check("nor their sizes", info.ddw.pgsizes || info.ddw.levels, 0);
     check("MAP before ENABLE", do_map(fd, 0, memory, io, 3), -EPERM);
     check("UNMAP before ENABLE", do_unmap(fd, 0, io), -EPERM);
+    check("MAP before ENABLE at no address",
+          call(fd, VFIO_IOMMU_MAP_DMA, NULL), -EPERM);
+    check("UNMAP before ENABLE at no address",
+          call(fd, VFIO_IOMMU_UNMAP_DMA, NULL), -EPERM);
     check("DISABLE before ENABLE", call(fd, VFIO_IOMMU_DISABLE, NULL), 0);
     check("ENABLE", call(fd, VFIO_IOMMU_ENABLE, NULL), 0);
     check("ENABLE twice", call(fd, VFIO_IOMMU_ENABLE, NULL), -EBUSY);

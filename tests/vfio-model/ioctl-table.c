@@ -21,6 +21,8 @@ enum {
     NEEDS_GROUP = 2,    /* -ENXIO without, before the argument is read */
     FALLIBLE = 4,       /* may fail though the caller does nothing wrong */
     NO_ARGSZ = 8,       /* the argument does not start with argsz */
+    NEEDS_MM = 16,      /* -EPERM without, before the argument is read */
+    NEEDS_ENABLED = 32, /* the same for a container that is not enabled */
 };
 
 typedef struct {
@@ -49,14 +51,16 @@ static const IoctlEntry entries[] = {
       UP_TO(vfio_iommu_spapr_tce_info, dma32_window_size), NEEDS_GROUP |
       FALLIBLE, spapr_get_info },
     { VFIO_IOMMU_MAP_DMA, "map", FILE_CONTAINER, SPAPR,
-      UP_TO(vfio_iommu_type1_dma_map, size), FALLIBLE, spapr_map },
+      UP_TO(vfio_iommu_type1_dma_map, size), NEEDS_ENABLED | FALLIBLE,
+      spapr_map },
     { VFIO_IOMMU_UNMAP_DMA, "unmap", FILE_CONTAINER, SPAPR,
-      UP_TO(vfio_iommu_type1_dma_unmap, size), 0, spapr_unmap },
+      UP_TO(vfio_iommu_type1_dma_unmap, size), NEEDS_ENABLED, spapr_unmap },
     { VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "register", FILE_CONTAINER, V2,
       UP_TO(vfio_iommu_spapr_register_memory, size), TAKES_MM | FALLIBLE,
       spapr_register },
     { VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "unregister", FILE_CONTAINER, V2,
-      UP_TO(vfio_iommu_spapr_register_memory, size), 0, spapr_unregister },
+      UP_TO(vfio_iommu_spapr_register_memory, size), NEEDS_MM,
+      spapr_unregister },
     { VFIO_IOMMU_ENABLE, "enable", FILE_CONTAINER, V1, 0, FALLIBLE,
       spapr_enable },
     { VFIO_IOMMU_DISABLE, "disable", FILE_CONTAINER, V1, 0, 0,
@@ -155,6 +159,10 @@ static long run(ModelFile *file, const IoctlEntry *entry, uint64_t address)
 
     if (entry->flags & NEEDS_GROUP && !container->groups) {
         return -ENXIO;
+    }
+    if ((entry->flags & NEEDS_MM && !container->mm) ||
+        (entry->flags & NEEDS_ENABLED && !container->enabled)) {
+        return -EPERM;
     }
     if (fault_check(entry->name,
                     file->kind == FILE_CONTAINER ? container->id : 0,

@@ -408,9 +408,6 @@ long spapr_unregister(ModelFile *file, IoctlArgument *argument)
     const uint64_t mask = page_mask(host.page_shift);
     Container *container = file->object;
 
-    if (!container->mm) {
-        return -EPERM;
-    }
     if (memory->flags || memory->vaddr & mask || memory->size & mask) {
         return -EINVAL;
     }
@@ -627,9 +624,6 @@ long spapr_map(ModelFile *file, IoctlArgument *argument)
     uint64_t mask;
     long ret;
 
-    if (!container->enabled) {
-        return -EPERM;
-    }
     if (map->flags & ~flags) {
         return -EINVAL;
     }
@@ -658,9 +652,6 @@ long spapr_unmap(ModelFile *file, IoctlArgument *argument)
     TceTable *table;
     long ret;
 
-    if (!container->enabled) {
-        return -EPERM;
-    }
     if (unmap->flags) {
         return -EINVAL;
     }
