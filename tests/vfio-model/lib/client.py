@@ -116,7 +116,7 @@ class Container:
 
 
 class Device:
-    """A device with a DMA engine."""
+    """A device with a DMA engine; its registers are words, as in engine.h."""
 
     BAR0, BAR2, CONFIG = 0, 2 << 40, 7 << 40
     (ID, SOURCE, _, DESTINATION, _, LENGTH, DIRECTION, DOORBELL, RESULT,

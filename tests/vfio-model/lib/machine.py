@@ -12,17 +12,15 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 
-TOP = pathlib.Path(__file__).resolve().parents[3]
-sys.path.append(str(TOP / 'tests/guest/lib'))
-from tap import Tap     # noqa: E402,F401
+from client import Device
 
 BUID = 0x800000020000000
 MMIO_CPU, MMIO_BUS = 0x200080000000, 0x80000000
 SCRATCH = 0x10000           # guest memory for RTAS arguments and TCE lists
+TOP = pathlib.Path(__file__).resolve().parents[3]
 FIRMWARE = TOP / 'build/firmware/usr/share/qemu'
 
 ISOLATION_STATE = 9001      # an indicator, of a slot by the index of its DRC
@@ -30,11 +28,6 @@ PCI_DRC = 0x40000000
 
 H_GET_TCE, H_PUT_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT = 0x1c, 0x20, 0x138, \
                                                         0x13c
-# of the engine, in words: tests/vfio-model/engine.h
-SOURCE, DOORBELL, RESULT = 1, 7, 8
-RESULTS = ['idle', 'ok', 'read fault', 'write fault', 'bad request',
-           'no master', 'memory', 'frozen']
-
 
 END_LIMIT = 60              # seconds
 
@@ -288,7 +281,9 @@ class Machine:
         words = [source & low, source >> 32, destination & low,
                  destination >> 32, length, 0]
         for number, word in enumerate(words):
-            self.write(base + 4 * (SOURCE + number), struct.pack('<I', word))
-        self.write(base + 4 * DOORBELL, struct.pack('<I', 1))
-        code, = struct.unpack('<I', self.read(base + 4 * RESULT, 4))
-        return RESULTS[code] if code < len(RESULTS) else f'{code:#x}'
+            self.write(base + 4 * (Device.SOURCE + number),
+                       struct.pack('<I', word))
+        self.write(base + 4 * Device.DOORBELL, struct.pack('<I', 1))
+        code, = struct.unpack('<I', self.read(base + 4 * Device.RESULT, 4))
+        return Device.RESULTS[code] if code < len(Device.RESULTS) \
+            else f'{code:#x}'
