@@ -73,8 +73,8 @@ typedef struct VFIOPrereg {
  * @opaque: first argument of @ops
  * @errp: set to the reason why some RAM could not be registered
  *
- * Regions that are not RAM, or that belong to a device of the host, are skipped;
- * so is ROM which does not fill whole host pages.
+ * Regions that are not RAM, or that belong to a device of the host, are
+ * skipped; so is ROM which does not fill whole host pages.
  *
  * Returns false, with nothing registered, if any RAM cannot be registered.
  * RAM that appears later unexpectedly and cannot be is reported once and stays
