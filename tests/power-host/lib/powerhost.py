@@ -134,7 +134,8 @@ class Host:
                         self.files[name] = tar.extractfile(member).read()
         except tarfile.ReadError:
             return
-        self.status = int(self.files.pop('.status', b'-1'))
+        status = self.files.pop('.status', b'')
+        self.status = int(status) if status else None
 
     def run(self, script, args=(), time_limit=300, on_line=None):
         """Boot, run a shell script with args, collect what it left.
@@ -152,9 +153,17 @@ class Host:
             result = folder / 'out'
             with open(result, 'wb') as out:
                 out.truncate(OUT_BYTES)
-            initrd = self._initrd(script, args, folder)
-            machine.run(self._command(initrd, result), time_limit, line_seen)
+            command = self._command(self._initrd(script, args, folder),
+                                    result)
+            code, lines = machine.run(command, time_limit, line_seen)
+            if not machine.find(lines, 'Linux version'):
+                # Seen once, on a busy machine: skiboot ended in mid-line
+                line_seen(f'QEMU ended with status {code} before Linux was '
+                          'started: once more')
+                code, _ = machine.run(command, time_limit, line_seen)
             self._collect(result)
+        if code:
+            line_seen(f'the QEMU of the host ended with status {code}')
         return self.status
 
     def text(self, name):
