@@ -292,8 +292,8 @@ SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
                                        Error **errp)
 {
     if (limited && !spapr_phb_limited_offered(sphb)) {
-        error_setg(errp, "limited-address mode is not offered: DMA windows"
-                   " cannot be at 0x%llx", SPAPR_DDW_LIMITED_ADDR);
+        error_setg(errp, "limited-address mode, with DMA windows at 0x%llx, is"
+                   " not offered", SPAPR_DDW_LIMITED_ADDR);
         return SPAPR_DDW_PARAMETER;
     }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {

@@ -46,6 +46,16 @@ static inline SpaprDmaWindow *find_window(uint64_t liobn)
                                             : spapr_dma_window_find(liobn);
 }
 
+/* Which entry an IOBA names; false if it is not the first address of a page */
+static inline bool ioba_index(const SpaprDmaGeometry *g, uint64_t ioba,
+                              uint64_t *index)
+{
+    uint64_t offset = ioba - g->bus_offset;
+
+    *index = offset >> g->page_shift;
+    return *index << g->page_shift == offset;
+}
+
 /*
  * Find the entry that a guest names.  Returns NULL unless it exists in an
  * enabled window.
@@ -54,17 +64,9 @@ static inline SpaprDmaWindow *find_entry(uint64_t liobn, uint64_t ioba,
                                          uint64_t *index)
 {
     SpaprDmaWindow *window = find_window(liobn);
-    const SpaprDmaGeometry *g;
-    uint64_t offset;
 
-    if (!window) {
-        return NULL;
-    }
-    g = &window->geometry;
-    offset = ioba - g->bus_offset;
-    *index = offset >> g->page_shift;
-    return *index < g->entries && *index << g->page_shift == offset ? window
-                                                                    : NULL;
+    return window && ioba_index(&window->geometry, ioba, index) &&
+           *index < window->geometry.entries ? window : NULL;
 }
 
 /*
@@ -75,20 +77,11 @@ static SpaprDmaWindow *find_entries(uint64_t liobn, uint64_t ioba,
                                     uint64_t count, uint64_t *index)
 {
     SpaprDmaWindow *window = find_window(liobn);
-    const SpaprDmaGeometry *g;
-    uint64_t offset;
 
-    if (!window || !spapr_dma_window_enabled(window)) {
-        return NULL;
-    }
-    g = &window->geometry;
-    offset = ioba - g->bus_offset;
-    *index = offset >> g->page_shift;
-    if (*index << g->page_shift != offset || *index > g->entries ||
-        count > g->entries - *index) {
-        return NULL;
-    }
-    return window;
+    return window && spapr_dma_window_enabled(window) &&
+           ioba_index(&window->geometry, ioba, index) &&
+           *index <= window->geometry.entries &&
+           count <= window->geometry.entries - *index ? window : NULL;
 }
 
 static target_long put_tces(SpaprDmaWindow *window, uint64_t index,

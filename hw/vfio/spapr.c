@@ -248,9 +248,9 @@ static int vfio_spapr_map_piece(VFIOSpaprContainer *sc, uint64_t iova,
 }
 
 /*
- * Find what RAM lies at @gpa, if any.  @size is cut to what is
- * contiguous from there in this process.  ROM takes the permission to write
- * out of @flags.  Memory of devices of the host cannot be mapped.
+ * Find what RAM lies at @gpa, if any.  @size is cut to what is contiguous from
+ * there in this process.  ROM takes the permission to write out of @flags.
+ * Memory of devices of the host cannot be mapped.
  *
  * Call it in an RCU read-side section, in which @vaddr is valid.
  */
