@@ -103,6 +103,14 @@ def qemu():
                     'run make')
 
 
+def qemu_of(which):
+    """The native one called "ours", or "stock", which need not exist."""
+    if which == 'ours':
+        return qemu()
+    return pathlib.Path(os.environ.get('QTEST_QEMU_STOCK') or
+                        BUILD / 'stock/qemu-system-ppc64')
+
+
 def qemu_ppc64le():
     """The qemu-system-ppc64 that runs on a POWER host."""
     return existing(os.environ.get('QEMU_PPC64LE') or
