@@ -22,6 +22,7 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/pci-host/spapr_phb_dma.h"
+#include "hw/ppc/spapr_dma_mapper.h"
 #include "hw/ppc/spapr.h"
 #include "migration/vmstate.h"
 #include "trace.h"
@@ -34,6 +35,11 @@
 static SpaprDmaWindow *phb_window(SpaprPhbState *sphb, unsigned n)
 {
     return spapr_dma_window_find(sphb->dma_liobn[n]);
+}
+
+static SpaprDmaSpace *phb_space(SpaprPhbState *sphb)
+{
+    return phb_window(sphb, 0)->space;
 }
 
 static SpaprDmaWindow *phb_free_window(SpaprPhbState *sphb)
@@ -90,7 +96,7 @@ static uint64_t phb_room(SpaprPhbState *sphb, uint64_t addr)
 {
     uint64_t room = UINT64_MAX - addr;
 
-    if (!spapr_dma_mappers_can_start(&sphb->iommu_as, addr)) {
+    if (!spapr_dma_space_can_start(phb_space(sphb), addr)) {
         return 0;
     }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
@@ -178,7 +184,7 @@ static SpaprDmaLimits phb_limits(SpaprPhbState *sphb)
         .windows = phb_free_windows(sphb),
     };
 
-    spapr_dma_mappers_limit(&sphb->iommu_as, &limits);
+    spapr_dma_space_limit(phb_space(sphb), &limits);
     return limits;
 }
 
@@ -207,8 +213,8 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
 bool spapr_phb_limited_offered(SpaprPhbState *sphb)
 {
     return sphb->ddw_enabled && sphb->ddw_limited_allowed &&
-           spapr_dma_mappers_can_start(&sphb->iommu_as,
-                                       SPAPR_DDW_LIMITED_ADDR);
+           spapr_dma_space_can_start(phb_space(sphb),
+                                     SPAPR_DDW_LIMITED_ADDR);
 }
 
 SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
@@ -360,7 +366,7 @@ void spapr_phb_dma_unrealize(SpaprPhbState *sphb)
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
         SpaprDmaWindow *window = phb_window(sphb, n);
 
-        if (window && window->as == &sphb->iommu_as) {
+        if (window && window->space->as == &sphb->iommu_as) {
             memory_region_del_subregion(&sphb->iommu_root,
                                         spapr_dma_window_get_root(window));
         }

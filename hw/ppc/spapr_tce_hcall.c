@@ -6,17 +6,16 @@
  * passes on what it cannot handle, so a guest may meet either of us from one
  * call to the next and must not see a difference.
  *
- * A request is read and checked as a whole before anything is stored.  The
- * answers:
+ * A request is read as a whole and cut into runs here; from then on it is one
+ * batch.  The answers:
  *   H_SUCCESS                 done; also a request for no entry at all
  *   H_PARAMETER               no such window, entries outside of it, an IOBA
  *                             that is not a multiple of its page size, more
  *                             TCEs than a list has room for, a list or a
  *                             target that is not guest RAM
- *   H_NOT_ENOUGH_RESOURCES    the host refused to map, or the window's table
- *                             takes as much memory as it may; nothing has
- *                             changed.  Guests undo their own mapping on this
- *                             code only
+ *   H_NOT_ENOUGH_RESOURCES    the host refused to map, or TCEs take as much
+ *                             memory as they may; nothing has changed.  Guests
+ *                             undo their own mapping on this code only
  *
  * Locks: the BQL.  H_STUFF_TCE lets go of it between the steps of a request
  * that takes long.
@@ -25,22 +24,17 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/cutils.h"
 #include "qemu/main-loop.h"
 #include "exec/address-spaces.h"
 #include "hw/ppc/spapr.h"
-#include "hw/ppc/spapr_dma_window.h"
-#include "spapr_dma_tces.h"
-#include "spapr_tce_table.h"
+#include "spapr_dma_private.h"
 #include "trace.h"
 
-/* A list of TCEs fills a 4 KiB page */
-#define TCE_LIST_ENTRIES 512
-
 /* The window that a guest names, or NULL */
-static inline SpaprDmaWindow *find_window(uint64_t liobn)
+static inline SpaprDmaWindow *find_window(const SpaprMachineState *spapr,
+                                          uint64_t liobn)
 {
-    SpaprDmaWindow *window = spapr_dma_window_recent;
+    SpaprDmaWindow *window = spapr->dma ? spapr->dma->recent : NULL;
 
     return window && window->liobn == liobn ? window
                                             : spapr_dma_window_find(liobn);
@@ -60,10 +54,11 @@ static inline bool ioba_index(const SpaprDmaGeometry *g, uint64_t ioba,
  * Find the entry that a guest names.  Returns NULL unless it exists in an
  * enabled window.
  */
-static inline SpaprDmaWindow *find_entry(uint64_t liobn, uint64_t ioba,
+static inline SpaprDmaWindow *find_entry(const SpaprMachineState *spapr,
+                                         uint64_t liobn, uint64_t ioba,
                                          uint64_t *index)
 {
-    SpaprDmaWindow *window = find_window(liobn);
+    SpaprDmaWindow *window = find_window(spapr, liobn);
 
     return window && ioba_index(&window->geometry, ioba, index) &&
            *index < window->geometry.entries ? window : NULL;
@@ -73,10 +68,11 @@ static inline SpaprDmaWindow *find_entry(uint64_t liobn, uint64_t ioba,
  * The same for neighbouring entries, all of which have to exist.  No entry at
  * all is right behind the last one, too.
  */
-static SpaprDmaWindow *find_entries(uint64_t liobn, uint64_t ioba,
+static SpaprDmaWindow *find_entries(const SpaprMachineState *spapr,
+                                    uint64_t liobn, uint64_t ioba,
                                     uint64_t count, uint64_t *index)
 {
-    SpaprDmaWindow *window = find_window(liobn);
+    SpaprDmaWindow *window = find_window(spapr, liobn);
 
     return window && spapr_dma_window_enabled(window) &&
            ioba_index(&window->geometry, ioba, index) &&
@@ -84,30 +80,33 @@ static SpaprDmaWindow *find_entries(uint64_t liobn, uint64_t ioba,
            count <= window->geometry.entries - *index ? window : NULL;
 }
 
-static target_long put_tces(SpaprDmaWindow *window, uint64_t index,
-                            const uint64_t *tces, uint64_t count)
+/* The only place where the fate of a request becomes a PAPR code */
+static target_long put_batch(SpaprDmaWindow *window,
+                             const SpaprTceBatch *batch)
 {
-    if (!spapr_dma_window_tces_valid(window, tces, count)) {
+    int ret = spapr_dma_window_put(window, batch);
+
+    if (ret == -EINVAL) {
         return H_PARAMETER;
     }
-    if ((spapr_dma_window_full(window) &&
-         !buffer_is_zero(tces, count * sizeof(*tces))) ||
-        spapr_dma_window_put(window, index, tces, count)) {
-        return H_NOT_ENOUGH_RESOURCES;
-    }
-    return H_SUCCESS;
+    return ret ? H_NOT_ENOUGH_RESOURCES : H_SUCCESS;
 }
 
 static target_ulong h_put_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               target_ulong opcode, target_ulong *args)
 {
     uint64_t liobn = args[0], ioba = args[1], tce = args[2], index;
-    SpaprDmaWindow *window = find_entry(liobn, ioba, &index);
+    SpaprDmaWindow *window = find_entry(spapr, liobn, ioba, &index);
     target_long ret = H_PARAMETER;
 
     if (window) {
-        ret = spapr_dma_window_put_quiet(window, index, tce) ?
-              H_SUCCESS : put_tces(window, index, &args[2], 1);
+        SpaprTceRun run;
+        SpaprTceBatch batch = {
+            .words = &tce, .count = 1, .runs = &run, .n_runs = 1,
+        };
+
+        spapr_tce_run_start(&run, index, tce, window->geometry.page_shift);
+        ret = put_batch(window, &batch);
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
         trace_spapr_iommu_pci_put(liobn, ioba, tce, ret);
@@ -121,11 +120,11 @@ static target_ulong h_get_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               target_ulong opcode, target_ulong *args)
 {
     uint64_t liobn = args[0], ioba = args[1], tce = 0, index;
-    SpaprDmaWindow *window = find_entry(liobn, ioba, &index);
+    SpaprDmaWindow *window = find_entry(spapr, liobn, ioba, &index);
     target_long ret = H_PARAMETER;
 
     if (window) {
-        tce = spapr_tce_table_look(window->tces->table, index);
+        tce = spapr_tce_store_look(window->store, index);
         args[0] = tce;
         ret = H_SUCCESS;
     }
@@ -143,9 +142,10 @@ static target_ulong h_get_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
  */
 static bool read_tce_list(uint64_t gpa, uint64_t count, uint64_t *tces)
 {
-    if (count > TCE_LIST_ENTRIES ||
-        gpa & (TCE_LIST_ENTRIES * sizeof(*tces) - 1) ||
-        !spapr_dma_ram_valid(gpa, TCE_LIST_ENTRIES * sizeof(*tces))) {
+    const uint64_t bytes = SPAPR_TCE_BATCH_MAX * sizeof(*tces);
+
+    if (count > SPAPR_TCE_BATCH_MAX || gpa & (bytes - 1) ||
+        !spapr_dma_ram_valid(&address_space_memory, gpa, bytes)) {
         return false;
     }
     /* RAM can be read */
@@ -162,35 +162,44 @@ static target_ulong h_put_tce_indirect(PowerPCCPU *cpu,
                                        target_ulong opcode, target_ulong *args)
 {
     uint64_t liobn = args[0], ioba = args[1], list = args[2], count = args[3];
-    uint64_t tces[TCE_LIST_ENTRIES] = { }, index;
-    SpaprDmaWindow *window = find_entries(liobn, ioba, count, &index);
-    uint64_t last = count ? (count - 1) % TCE_LIST_ENTRIES : 0;
+    uint64_t last = 0, last_tce = 0, index;
+    SpaprDmaWindow *window = find_entries(spapr, liobn, ioba, count, &index);
     target_long ret = H_PARAMETER;
 
-    if (window && read_tce_list(list, count, tces)) {
-        ret = put_tces(window, index, tces, count);
+    if (window && read_tce_list(list, count, window->machine->words)) {
+        SpaprTceBatch batch = {
+            .words = window->machine->words,
+            .count = count,
+            .runs = window->machine->runs,
+        };
+
+        ret = H_SUCCESS;
+        if (count) {
+            last = count - 1;
+            last_tce = batch.words[last];
+            spapr_tce_batch_cut(&batch, index, window->geometry.page_shift);
+            ret = put_batch(window, &batch);
+        }
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
-        trace_spapr_iommu_pci_indirect(liobn, ioba, list, last, tces[last],
-                                       ret);
+        trace_spapr_iommu_pci_indirect(liobn, ioba, list, last, last_tce, ret);
     } else {
-        trace_spapr_iommu_indirect(liobn, ioba, list, last, tces[last], ret);
+        trace_spapr_iommu_indirect(liobn, ioba, list, last, last_tce, ret);
     }
     return ret;
 }
 
 /*
- * Store in steps, each of bounded length, and let others have the BQL between
+ * Clear in steps, each of bounded length, and let others have the BQL between
  * them.  If another CPU of the guest removes the window meanwhile, what it was
  * to contain does not matter any more.
  */
-static void stuff_tces(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
-                       uint64_t count)
+static void clear_tces(SpaprDmaWindow *window, uint64_t index, uint64_t count)
 {
     uint64_t generation = window->generation, done;
 
     while (count) {
-        done = spapr_dma_window_stuff(window, index, tce, count);
+        done = spapr_dma_window_clear_some(window, index, count);
         index += done;
         count -= done;
         if (count) {
@@ -206,21 +215,44 @@ static void stuff_tces(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
     }
 }
 
+/* Store a word without permission as it is; false if that takes no memory */
+static bool keep_bits(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
+                      uint64_t count)
+{
+    SpaprTceRun run = { .index = index, .count = count };
+    SpaprTceBatch batch = {
+        .words = window->machine->words,
+        .count = count,
+        .runs = &run,
+        .n_runs = 1,
+    };
+
+    for (uint64_t i = 0; i < count; i++) {
+        window->machine->words[i] = tce;
+    }
+    return !spapr_dma_window_put(window, &batch);
+}
+
 /*
  * LoPAR allows 512 entries and a TCE with permission; KVM, and with it every
- * guest in use, any number within the window and only TCEs without.
+ * guest in use, any number within the window and only TCEs without.  The other
+ * bits of the TCE are kept only in as many entries as LoPAR allows, and only if
+ * there may be memory for them: a zero says the same.
  */
 static target_ulong h_stuff_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                                 target_ulong opcode, target_ulong *args)
 {
     uint64_t liobn = args[0], ioba = args[1], tce = args[2], count = args[3];
     uint64_t index;
-    SpaprDmaWindow *window = find_entries(liobn, ioba, count, &index);
+    SpaprDmaWindow *window = find_entries(spapr, liobn, ioba, count, &index);
     target_long ret = H_PARAMETER;
 
     if (window && !spapr_tce_perm(tce)) {
         object_ref(OBJECT(window));
-        stuff_tces(window, index, tce, count);
+        if (!tce || !count || count > SPAPR_TCE_BATCH_MAX ||
+            !keep_bits(window, index, tce, count)) {
+            clear_tces(window, index, count);
+        }
         object_unref(OBJECT(window));
         ret = H_SUCCESS;
     }

@@ -2,31 +2,31 @@
  * VFIO: registration of guest RAM ahead of mapping
  *
  * Objects
- *   prereg   one follower of one address space, for one container
- *   range    (vaddr, size) as the host was told it, with the number of
- *            sections of the address space that show it; none yet if the RAM
- *            is only expected
+ *   follower  listens to one address space for one container.  It has a number
+ *             of users: the container, and each section of an IOMMU that
+ *             translates to this address space, wherever it is seen
+ *   section   what a follower was shown and has taken note of
+ *   range     (vaddr, size) as the host was told it, with the number of
+ *             sections that lie in it; none yet if the RAM is only expected
  *
  * Invariants
- *   - A range is in the table if and only if the host has it registered.
+ *   - A range is in the list if and only if the host has it registered.
  *   - A host undoes a registration only for the exact range that was made,
- *     and refuses ranges that overlap.  A section which is shown twice is
- *     therefore counted, not registered twice.
- *   - A section that could not be registered is not in the table, so that its
+ *     and refuses ranges that overlap.  A section in a range that is
+ *     registered is therefore counted, not registered again.
+ *   - A section that could not be registered is not taken note of, so that its
  *     removal does nothing.
  *   - What is unregistered is not mapped: the owner is told to unmap what is
- *     about to vanish.  Until KVM hears of that RAM's end, which is a moment
- *     later, a guest that maps RAM which it has given back can map it once
- *     more; its pages stay locked then until the container is closed.
+ *     about to vanish, and lets nobody map it again before its end.
  *   - A range that no section shows is there only until the main loop runs:
  *     what is plugged is shown before that.
  *   - No reference to a region is taken: while a section is visible the flat
  *     view holds one, and the listener hears of its removal before that ends.
  *
  * What can fail
- *   Registering.  While starting, that fails the start; if RAM is expected,
- *   it can still be refused.  Of other RAM there is nobody to tell but the
- *   log, which is told once; the guest learns when it maps what is not
+ *   Registering.  Where following begins, that fails the beginning; if RAM is
+ *   expected, it can still be refused.  Of other RAM there is nobody to tell
+ *   but the log, which is told once; the guest learns when it maps what is not
  *   registered.  Unregistering cannot fail for the caller.
  *
  * Everything here runs under the BQL.
@@ -35,36 +35,42 @@
  */
 
 #include "qemu/osdep.h"
-#include <linux/capability.h>
-#include <sys/resource.h>
 #include "qapi/error.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "qemu/units.h"
-#include "hw/vfio/vfio-prereg.h"
+#include "memlock.h"
+#include "prereg.h"
 #include "trace.h"
 
 typedef struct VFIOPreregRange {
     uintptr_t vaddr;
     uint64_t size;              /* bytes */
     unsigned sections;
+    QLIST_ENTRY(VFIOPreregRange) next;
 } VFIOPreregRange;
 
-static guint vfio_prereg_hash(gconstpointer key)
-{
-    const VFIOPreregRange *range = key;
-    gint64 vaddr = range->vaddr;
+/* One of @range and @target is set */
+typedef struct VFIOPreregSection {
+    hwaddr start;               /* in the address space */
+    VFIOPreregRange *range;     /* RAM */
+    AddressSpace *target;       /* what an IOMMU translates to */
+    QLIST_ENTRY(VFIOPreregSection) next;
+} VFIOPreregSection;
 
-    return g_int64_hash(&vaddr);
-}
+typedef struct VFIOPreregFollower {
+    MemoryListener listener;
+    VFIOPrereg *prereg;
+    AddressSpace *as;
+    unsigned users;
+    QLIST_HEAD(, VFIOPreregSection) sections;
+    bool started;               /* what fails now cannot be taken back */
+    Error *error;               /* the first failure before that */
+    QLIST_ENTRY(VFIOPreregFollower) next;
+} VFIOPreregFollower;
 
-static gboolean vfio_prereg_equal(gconstpointer a, gconstpointer b)
-{
-    const VFIOPreregRange *one = a, *other = b;
-
-    return (one->vaddr == other->vaddr) & (one->size == other->size);
-}
+/*
+ * Ranges
+ */
 
 /* Where the RAM of a section lies in this process */
 static VFIOPreregRange vfio_prereg_range(const MemoryRegionSection *section)
@@ -96,64 +102,24 @@ static bool vfio_prereg_skips(const MemoryRegionSection *section)
     return section->readonly && !vfio_prereg_whole_pages(&range);
 }
 
-void vfio_memlock_hint(Error *const *errp, uint64_t bytes)
+/* The registered range that has all of @range in it */
+static VFIOPreregRange *vfio_prereg_find(const VFIOPrereg *prereg,
+                                         const VFIOPreregRange *range)
 {
-    g_autofree char *needed = size_to_str(bytes);
-    g_autofree char *allowed = NULL;
-    struct rlimit limit;
+    VFIOPreregRange *known;
 
-    getrlimit(RLIMIT_MEMLOCK, &limit); /* cannot fail */
-    if (limit.rlim_cur == RLIM_INFINITY) {
-        allowed = g_strdup("unlimited");
-    } else {
-        allowed = size_to_str(limit.rlim_cur);
+    QLIST_FOREACH(known, &prereg->ranges, next) {
+        uint64_t offset = range->vaddr - known->vaddr;
+
+        if (range->vaddr >= known->vaddr && offset < known->size &&
+            range->size <= known->size - offset) {
+            return known;
+        }
     }
-    error_append_hint(errp, "At least %s (%" PRIu64 " bytes) must be lockable,"
-                      " the limit of this process (RLIMIT_MEMLOCK) is %s;\n"
-                      "raise it with 'ulimit -l' or the hard_limit of libvirt."
-                      "\n", needed, bytes, allowed);
+    return NULL;
 }
 
-/* The number after @name in @status, what /proc/self/status holds; or 0 */
-static uint64_t status_number(const char *status, const char *name, int base)
-{
-    const char *at = strstr(status, name);
-    uint64_t value = 0;
-
-    if (at) {
-        qemu_strtou64(at + strlen(name), &at, base, &value);
-    }
-    return value;
-}
-
-uint64_t vfio_memlock_left(uint64_t used)
-{
-    g_autofree char *status = NULL;
-    struct rlimit limit;
-
-    getrlimit(RLIMIT_MEMLOCK, &limit); /* cannot fail */
-    if (limit.rlim_cur == RLIM_INFINITY ||
-        !g_file_get_contents("/proc/self/status", &status, NULL, NULL) ||
-        extract64(status_number(status, "\nCapEff:", 16), CAP_IPC_LOCK, 1)) {
-        return UINT64_MAX;
-    }
-    used = MAX(used, status_number(status, "\nVmLck:", 10) * KiB);
-    return limit.rlim_cur - MIN(used, limit.rlim_cur);
-}
-
-/* Tell the host of a range that it does not know yet */
-static int vfio_prereg_register(VFIOPrereg *prereg,
-                                const VFIOPreregRange *range)
-{
-    int ret = prereg->ops->register_ram(prereg->opaque, (void *)range->vaddr,
-                                        range->size);
-
-    trace_vfio_prereg_register(range->vaddr, range->size, ret);
-    return ret;
-}
-
-static void vfio_prereg_unregister(VFIOPrereg *prereg,
-                                   const VFIOPreregRange *range)
+static void vfio_prereg_drop(VFIOPrereg *prereg, VFIOPreregRange *range)
 {
     int ret = prereg->ops->unregister_ram(prereg->opaque, (void *)range->vaddr,
                                           range->size);
@@ -164,18 +130,21 @@ static void vfio_prereg_unregister(VFIOPrereg *prereg,
                          " could not be unregistered and may stay locked: %s",
                          range->vaddr, range->size, strerror(-ret));
     }
+    prereg->bytes -= range->size;
+    QLIST_REMOVE(range, next);
+    g_free(range);
 }
 
 /*
- * Have a range of RAM registered that may be so already.  Returns its entry
- * in the table, or NULL with @errp set.
+ * Have a range of RAM registered that may be so already.  Returns what it lies
+ * in, or NULL with @errp set.
  */
 static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
                                         const VFIOPreregRange *range,
                                         const char *name, Error **errp)
 {
     ERRP_GUARD();
-    VFIOPreregRange *known = g_hash_table_lookup(prereg->ranges, range);
+    VFIOPreregRange *known = vfio_prereg_find(prereg, range);
     int ret;
 
     if (known) {
@@ -193,7 +162,9 @@ static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
         return NULL;
     }
 
-    ret = vfio_prereg_register(prereg, range);
+    ret = prereg->ops->register_ram(prereg->opaque, (void *)range->vaddr,
+                                    range->size);
+    trace_vfio_prereg_register(range->vaddr, range->size, ret);
     if (ret) {
         error_setg_errno(errp, -ret, "host refuses to register RAM \"%s\" of"
                          " %" PRIu64 " bytes for DMA", name, range->size);
@@ -202,80 +173,233 @@ static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
         }
         return NULL;
     }
-    known = g_new(VFIOPreregRange, 1);
-    *known = *range;
-    known->sections = 0;
-    g_hash_table_add(prereg->ranges, known);
+    known = g_new0(VFIOPreregRange, 1);
+    known->vaddr = range->vaddr;
+    known->size = range->size;
+    QLIST_INSERT_HEAD(&prereg->ranges, known, next);
     prereg->bytes += range->size;
     return known;
 }
 
-static bool vfio_prereg_add_section(VFIOPrereg *prereg,
-                                    const MemoryRegionSection *section,
-                                    Error **errp)
+/*
+ * Sections
+ */
+
+/* What an IOMMU in @section translates to; NULL if that is not known */
+static AddressSpace *vfio_prereg_target(const MemoryRegionSection *section)
+{
+    IOMMUMemoryRegion *iommu = IOMMU_MEMORY_REGION(section->mr);
+    IOMMUMemoryRegionClass *class = IOMMU_MEMORY_REGION_GET_CLASS(iommu);
+
+    return class->get_target_as ? class->get_target_as(iommu) : NULL;
+}
+
+static void vfio_prereg_note(VFIOPreregFollower *follower, hwaddr start,
+                             VFIOPreregRange *range, AddressSpace *target)
+{
+    VFIOPreregSection *note = g_new0(VFIOPreregSection, 1);
+
+    note->start = start;
+    note->range = range;
+    note->target = target;
+    if (range) {
+        range->sections++;
+    }
+    QLIST_INSERT_HEAD(&follower->sections, note, next);
+}
+
+static bool vfio_prereg_add_ram(VFIOPreregFollower *follower,
+                                const MemoryRegionSection *section,
+                                Error **errp)
 {
     VFIOPreregRange range = vfio_prereg_range(section);
-    VFIOPreregRange *known = vfio_prereg_add(prereg, &range,
+    VFIOPreregRange *known = vfio_prereg_add(follower->prereg, &range,
                                              memory_region_name(section->mr),
                                              errp);
 
     if (known) {
-        known->sections++;
+        vfio_prereg_note(follower, section->offset_within_address_space,
+                         known, NULL);
     }
     return known;
+}
+
+static bool vfio_prereg_add_iommu(VFIOPreregFollower *follower,
+                                  const MemoryRegionSection *section,
+                                  Error **errp)
+{
+    AddressSpace *target = vfio_prereg_target(section);
+
+    if (!target) {
+        return true;
+    }
+    if (!vfio_prereg_follow(follower->prereg, target, errp)) {
+        return false;
+    }
+    vfio_prereg_note(follower, section->offset_within_address_space, NULL,
+                     target);
+    return true;
+}
+
+/* Nobody can be told of what fails now but the log */
+static void vfio_prereg_report(VFIOPrereg *prereg, Error *err)
+{
+    if (prereg->reported) {
+        error_free(err);
+        return;
+    }
+    prereg->reported = true;
+    error_append_hint(&err, "Devices of the host cannot access this RAM;"
+                      " later failures of this kind are only traced.\n");
+    error_report_err(err);
 }
 
 static void vfio_prereg_region_add(MemoryListener *listener,
                                    MemoryRegionSection *section)
 {
-    VFIOPrereg *prereg = container_of(listener, VFIOPrereg, listener);
+    VFIOPreregFollower *follower = container_of(listener, VFIOPreregFollower,
+                                                listener);
     hwaddr start = section->offset_within_address_space;
     Error *err = NULL;
+    bool ok;
 
-    if (vfio_prereg_skips(section)) {
+    if (follower->error) {
+        return;
+    }
+    if (memory_region_is_iommu(section->mr)) {
+        ok = vfio_prereg_add_iommu(follower, section, &err);
+    } else if (vfio_prereg_skips(section)) {
         trace_vfio_prereg_listener_region_add_skip(start,
             start + int128_get64(int128_sub(section->size, int128_one())));
         return;
-    }
-    if (prereg->error || vfio_prereg_add_section(prereg, section, &err)) {
-        return;
-    }
-    if (!prereg->started) {
-        prereg->error = err;
-    } else if (!prereg->reported) {
-        prereg->reported = true;
-        error_append_hint(&err, "Devices of the host cannot access this RAM;"
-                          " later failures of this kind are only traced.\n");
-        error_report_err(err);
     } else {
-        error_free(err);
+        ok = vfio_prereg_add_ram(follower, section, &err);
     }
+    if (!ok && follower->started) {
+        vfio_prereg_report(follower->prereg, err);
+    } else if (!ok) {
+        follower->error = err;
+    }
+}
+
+static void vfio_prereg_forget_ram(VFIOPreregFollower *follower,
+                                   VFIOPreregRange *range, hwaddr start,
+                                   uint64_t size)
+{
+    VFIOPrereg *prereg = follower->prereg;
+
+    prereg->ops->freeze(prereg->opaque);
+    prereg->ops->unmap_ram(prereg->opaque, follower->as, start, size);
+    if (!--range->sections) {
+        vfio_prereg_drop(prereg, range);
+    }
+    prereg->ops->thaw(prereg->opaque);
 }
 
 static void vfio_prereg_region_del(MemoryListener *listener,
                                    MemoryRegionSection *section)
 {
-    VFIOPrereg *prereg = container_of(listener, VFIOPrereg, listener);
+    VFIOPreregFollower *follower = container_of(listener, VFIOPreregFollower,
+                                                listener);
     hwaddr start = section->offset_within_address_space;
-    VFIOPreregRange range, *known;
+    VFIOPreregSection *note;
 
-    if (vfio_prereg_skips(section)) {
+    QLIST_FOREACH(note, &follower->sections, next) {
+        if (note->start == start) {
+            break;
+        }
+    }
+    if (!note) {
         trace_vfio_prereg_listener_region_del_skip(start,
             start + int128_get64(int128_sub(section->size, int128_one())));
         return;
     }
-    range = vfio_prereg_range(section);
-    known = g_hash_table_lookup(prereg->ranges, &range);
-    if (!known) {
-        return;
+    QLIST_REMOVE(note, next);
+    if (note->target) {
+        vfio_prereg_unfollow(follower->prereg, note->target);
+    } else {
+        vfio_prereg_forget_ram(follower, note->range, start,
+                               int128_get64(section->size));
     }
-    prereg->ops->unmap_ram(prereg->opaque, start, range.size);
-    if (--known->sections) {
-        return;
+    g_free(note);
+}
+
+/*
+ * Followers
+ */
+
+static VFIOPreregFollower *vfio_prereg_follower(const VFIOPrereg *prereg,
+                                                const AddressSpace *as)
+{
+    VFIOPreregFollower *follower;
+
+    QLIST_FOREACH(follower, &prereg->followers, next) {
+        if (follower->as == as) {
+            return follower;
+        }
     }
-    vfio_prereg_unregister(prereg, &range);
-    prereg->bytes -= range.size;
-    g_hash_table_remove(prereg->ranges, &range);
+    return NULL;
+}
+
+static void vfio_prereg_end(VFIOPreregFollower *follower)
+{
+    QLIST_REMOVE(follower, next);
+    memory_listener_unregister(&follower->listener);
+    g_free(follower);
+}
+
+bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp)
+{
+    VFIOPreregFollower *follower = vfio_prereg_follower(prereg, as);
+
+    if (follower) {
+        follower->users++;
+        return true;
+    }
+    follower = g_new0(VFIOPreregFollower, 1);
+    follower->listener = (MemoryListener) {
+        .name = "vfio-prereg",
+        .region_add = vfio_prereg_region_add,
+        .region_del = vfio_prereg_region_del,
+        /* Register before, unregister after all others */
+        .priority = MEMORY_LISTENER_PRIORITY_MIN,
+    };
+    follower->prereg = prereg;
+    follower->as = as;
+    follower->users = 1;
+    QLIST_INSERT_HEAD(&prereg->followers, follower, next);
+    memory_listener_register(&follower->listener, as);
+
+    if (follower->error) {
+        error_propagate(errp, follower->error);
+        vfio_prereg_end(follower);
+        return false;
+    }
+    follower->started = true;
+    return true;
+}
+
+void vfio_prereg_unfollow(VFIOPrereg *prereg, AddressSpace *as)
+{
+    VFIOPreregFollower *follower = vfio_prereg_follower(prereg, as);
+
+    /* None is left of a ring of IOMMUs that was cut by vfio_prereg_stop() */
+    if (follower && !--follower->users) {
+        vfio_prereg_end(follower);
+    }
+}
+
+/* Whatever was expected has come by now, or does not come */
+static void vfio_prereg_settle(void *opaque)
+{
+    VFIOPrereg *prereg = opaque;
+    VFIOPreregRange *range, *next;
+
+    QLIST_FOREACH_SAFE(range, &prereg->ranges, next, next) {
+        if (!range->sections) {
+            vfio_prereg_drop(prereg, range);
+        }
+    }
 }
 
 bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp)
@@ -298,66 +422,25 @@ bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp)
     return vfio_prereg_add(prereg, &range, memory_region_name(mr), errp);
 }
 
-static gboolean vfio_prereg_drop_unseen(gpointer key, gpointer value,
-                                        gpointer opaque)
-{
-    const VFIOPreregRange *range = value;
-    VFIOPrereg *prereg = opaque;
-
-    if (range->sections) {
-        return false;
-    }
-    vfio_prereg_unregister(prereg, range);
-    prereg->bytes -= range->size;
-    return true;
-}
-
-/* Whatever was expected has come by now, or does not come */
-static void vfio_prereg_settle(void *opaque)
-{
-    VFIOPrereg *prereg = opaque;
-
-    g_hash_table_foreach_remove(prereg->ranges, vfio_prereg_drop_unseen,
-                                prereg);
-}
-
-bool vfio_prereg_start(VFIOPrereg *prereg, AddressSpace *as,
-                       const VFIOPreregOps *ops, void *opaque, Error **errp)
+void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,
+                      void *opaque)
 {
     *prereg = (VFIOPrereg) {
-        .listener = {
-            .name = "vfio-prereg",
-            .region_add = vfio_prereg_region_add,
-            .region_del = vfio_prereg_region_del,
-        },
         .ops = ops,
         .opaque = opaque,
-        .ranges = g_hash_table_new_full(vfio_prereg_hash, vfio_prereg_equal,
-                                        g_free, NULL),
         .settle = qemu_bh_new(vfio_prereg_settle, prereg),
     };
-    memory_listener_register(&prereg->listener, as);
-
-    if (prereg->error) {
-        error_propagate(errp, g_steal_pointer(&prereg->error));
-        vfio_prereg_stop(prereg);
-        return false;
-    }
-    prereg->started = true;
-    return true;
 }
 
 void vfio_prereg_stop(VFIOPrereg *prereg)
 {
-    if (!prereg->ranges) {
-        return;
+    VFIOPreregFollower *follower;
+
+    while ((follower = QLIST_FIRST(&prereg->followers))) {
+        vfio_prereg_end(follower);
     }
-    memory_listener_unregister(&prereg->listener);
     vfio_prereg_settle(prereg);
     qemu_bh_delete(g_steal_pointer(&prereg->settle));
-    g_hash_table_unref(g_steal_pointer(&prereg->ranges));
-    prereg->bytes = 0;
-    prereg->started = false;
 }
 
 uint64_t vfio_prereg_bytes(const VFIOPrereg *prereg)

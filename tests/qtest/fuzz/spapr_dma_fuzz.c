@@ -40,13 +40,13 @@
 #include "hw/mem/pc-dimm.h"
 #include "hw/pci-host/spapr.h"
 #include "hw/ppc/spapr.h"
-#include "hw/ppc/spapr_dma_window.h"
 #include "hw/ppc/spapr_drc.h"
 #include "monitor/qdev.h"
 #include "system/accel-blocker.h"
 #include "tests/qtest/libqtest.h"
 #include "fuzz.h"
 #include "spapr_dma_ref.h"
+#include "../../../hw/ppc/spapr_dma_private.h"
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -326,7 +326,7 @@ static uint64_t *fuzz_kvm_create_table(const SpaprDmaWindow *window, int *fd)
     return words;
 }
 
-static const SpaprDmaKvm fuzz_kvm = {
+static const SpaprDmaKvmOps fuzz_kvm = {
     .present = fuzz_kvm_present,
     .updates_vfio = fuzz_kvm_updates_vfio,
     .create_table = fuzz_kvm_create_table,
@@ -339,7 +339,7 @@ static void check_untouched(uint32_t liobn)
     size_t bytes = window->geometry.entries * sizeof(uint64_t);
     unsigned char resident[KVM_ENTRIES * sizeof(uint64_t) / 4096] = { };
 
-    if (window->fd < 0) {
+    if (window->kvm_fd < 0) {
         return;
     }
     if (mincore(g_hash_table_lookup(kvm_tables, window), bytes, resident)) {
@@ -371,6 +371,7 @@ static void check_kvm_closed(void)
 
 typedef struct MirrorWindow {
     SpaprDmaGeometry geometry;
+    int connected;              /* table of KVM that updates it, or -1 */
     GHashTable *pages;          /* number to guest address | permission */
 } MirrorWindow;
 
@@ -379,6 +380,7 @@ typedef struct Mirror {
     bool registered;
     bool no_limited;            /* no window may start at 4 GiB */
     bool refuse_window;         /* the next one */
+    bool refuse_kvm;            /* KVM is going to refuse to connect a copy */
     uint64_t refuse_gpa;        /* a run that holds this page; 0: none */
     bool refuse_always;         /* not only the first time */
     bool refused;
@@ -401,8 +403,8 @@ static bool mirror_window_add(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     Mirror *mirror = container_of(mapper, Mirror, mapper);
     MirrorWindow *mw;
 
-    if (mapper->sees_all && window->fd >= 0) {
-        fail("KVM handles window 0x%x of a mapper that must see all",
+    if (window->kvm_fd >= 0) {
+        fail("KVM handles window 0x%x that a mapper is being attached to",
              window->liobn);
     }
     if (mirror->refuse_window) {
@@ -412,6 +414,7 @@ static bool mirror_window_add(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     }
     mw = g_new0(MirrorWindow, 1);
     mw->geometry = window->geometry;
+    mw->connected = -1;
     mw->pages = g_hash_table_new(NULL, NULL);
     if (!g_hash_table_insert(mirror->windows, window, mw)) {
         fail("window 0x%x was added to a mapper twice", window->liobn);
@@ -507,6 +510,26 @@ static void mirror_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     }
 }
 
+static bool mirror_kvm_connect(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                               Error **errp)
+{
+    Mirror *mirror = container_of(mapper, Mirror, mapper);
+    MirrorWindow *mw = g_hash_table_lookup(mirror->windows, window);
+
+    if (!mw || window->kvm_fd < 0) {
+        fail("KVM is to update window 0x%x, which it does not have",
+             window->liobn);
+    }
+    if (mirror->refuse_kvm) {
+        mirror->refuse_kvm = false;
+        error_setg(errp, "this test does not connect window 0x%x",
+                   window->liobn);
+        return false;
+    }
+    mw->connected = window->kvm_fd;
+    return true;
+}
+
 /* What KVM does with H_PUT_TCE: nobody hears of it, but it updates copies */
 static void kvm_put(SpaprDmaWindow *window, uint64_t page, uint64_t word)
 {
@@ -517,6 +540,9 @@ static void kvm_put(SpaprDmaWindow *window, uint64_t page, uint64_t word)
     for (int i = 0; i < MIRRORS; i++) {
         MirrorWindow *mw = g_hash_table_lookup(mirrors[i].windows, window);
 
+        if (mw && mw->connected != window->kvm_fd) {
+            fail("KVM does not update a copy of window 0x%x", window->liobn);
+        }
         if (mw && word & 3) {
             g_hash_table_insert(mw->pages, (gpointer)page,
                                 (gpointer)((word & ~mask) | (word & 3)));
@@ -538,6 +564,7 @@ static const SpaprDmaMapperOps mirror_ops = {
     .window_del = mirror_window_del,
     .map = mirror_map,
     .unmap = mirror_unmap,
+    .kvm_connect = mirror_kvm_connect,
     .can_start = mirror_can_start,
 };
 
@@ -564,6 +591,7 @@ static void forget_refusals(void)
 {
     for (int i = 0; i < MIRRORS; i++) {
         mirrors[i].refuse_window = false;
+        mirrors[i].refuse_kvm = false;
         mirrors[i].refuse_gpa = 0;
         mirrors[i].refuse_always = false;
         mirrors[i].refused = false;
@@ -665,8 +693,9 @@ static void mirror_repair(Mirror *mirror)
         Error *err = NULL;
 
         if (window->exists &&
-            !spapr_dma_window_replay(spapr_dma_window_find(window->liobn),
-                                     &mirror->mapper, &err)) {
+            !spapr_dma_mapper_replay(&mirror->mapper,
+                                     spapr_dma_window_find(window->liobn),
+                                     &err)) {
             fail("replay: %s", error_get_pretty(err));
         }
     }
@@ -688,35 +717,40 @@ static void end_refusals(void)
     forget_refusals();
 }
 
-static void mirror_join(Mirror *mirror, bool sees_all)
+/* Has PHB 0 a window that lets no mapper in as it is armed? */
+static bool mirror_will_refuse(const Mirror *mirror)
 {
     RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
-    bool ok = true;
 
-    mirror->mapper.sees_all = sees_all;
-    spapr_dma_mapper_register(&mirror->mapper, &phbs[0]->iommu_as);
-    mirror->registered = true;
-    for (int i = 0; i < REF_WINDOWS_PER_PHB && ok; i++) {
+    for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
         const RefWindow *window = &phb->windows[i];
-        bool expected = !mirror->refuse_window &&
-                        (!mirror->refuse_gpa ||
-                         !window_has_gpa(window, mirror->refuse_gpa));
-        SpaprDmaWindow *dma = spapr_dma_window_find(window->liobn);
 
-        if (!window->exists) {
-            continue;
-        }
-        ok = spapr_dma_window_attach(dma, &mirror->mapper, NULL);
-        if (ok != expected) {
-            fail("attach to window 0x%x: %d", window->liobn, ok);
-        }
-        if (ok == !g_hash_table_contains(mirror->windows, dma)) {
-            fail("window 0x%x after attach: %d", window->liobn, !ok);
+        if (window->exists &&
+            (mirror->refuse_window ||
+             (mirror->refuse_gpa &&
+              window_has_gpa(window, mirror->refuse_gpa)))) {
+            return true;
         }
     }
-    if (!ok) {
-        spapr_dma_mapper_unregister(&mirror->mapper);
-        mirror->registered = false;
+    return false;
+}
+
+static void mirror_join(Mirror *mirror, bool sees_all)
+{
+    bool expected = !mirror_will_refuse(mirror);
+    bool ok = spapr_dma_mapper_register(&mirror->mapper, &mirror_ops,
+                                        spapr_dma_space_find(
+                                            &phbs[0]->iommu_as), NULL);
+
+    if (ok != expected) {
+        fail("a mapper was registered: %d", ok);
+    }
+    if (!ok && g_hash_table_size(mirror->windows)) {
+        fail("%u windows left in a mapper", g_hash_table_size(mirror->windows));
+    }
+    mirror->registered = ok;
+    if (ok) {
+        spapr_dma_mapper_set_sees_all(&mirror->mapper, sees_all);
     }
 }
 
@@ -752,12 +786,16 @@ struct Follower {
 
 static Follower followers[REF_WINDOWS_PER_PHB];
 
-/* Nobody is told of a window that goes as a whole */
+/* D15b: whoever follows a window that goes is told so of each page */
 static void follower_refresh(Follower *follower)
 {
     if (follower->generation != follower->window->generation) {
         follower->generation = follower->window->generation;
-        g_hash_table_remove_all(follower->pages);
+        if (g_hash_table_size(follower->pages)) {
+            fail("window 0x%x went, and an IOMMU notifier has %u of its pages",
+                 follower->window->liobn,
+                 g_hash_table_size(follower->pages));
+        }
     }
 }
 
@@ -781,6 +819,10 @@ static void follower_notify(IOMMUNotifier *n, IOMMUTLBEntry *entry)
         (entry->perm && entry->translated_addr & entry->addr_mask)) {
         fail("IOMMU event at 0x%" PRIx64 " to 0x%" PRIx64 ", mask 0x%" PRIx64,
              entry->iova, entry->translated_addr, entry->addr_mask);
+    }
+    /* D3: a host cannot take one page back of several mapped in one go */
+    if (entry->perm && count != 1) {
+        fail("an IOMMU event maps %" PRIu64 " pages", count);
     }
     if (!entry->perm) {
         g_hash_table_foreach_remove(follower->pages, page_is_below, range);
@@ -855,7 +897,7 @@ static void follower_join(Follower *follower)
     }
     follower->registered = true;
     follower->generation = window->generation;
-    if (window->fd >= 0) {
+    if (window->kvm_fd >= 0) {
         fail("KVM handles window 0x%x with an IOMMU notifier", window->liobn);
     }
     for (unsigned half = 0; half < 2 && spapr_dma_window_enabled(window);
@@ -873,6 +915,82 @@ static void follower_leave(Follower *follower)
     }
     follower->registered = false;
     g_hash_table_remove_all(follower->pages);
+}
+
+/* ---- windows and KVM ---- */
+
+/* May KVM handle hypercalls of this window of PHB 0, and can it? */
+static bool kvm_should(const SpaprDmaWindow *window)
+{
+    bool should = kvm_on && spapr_dma_window_enabled(window) &&
+                  window->geometry.entries <= KVM_ENTRIES;
+
+    for (int i = 0; i < MIRRORS; i++) {
+        should &= !mirrors[i].registered || !mirrors[i].mapper.sees_all;
+    }
+    for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
+        should &= !followers[i].registered;
+    }
+    return should;
+}
+
+/*
+ * D22: a window that had to leave KVM comes back as soon as it may.  To be
+ * called after somebody came or went, with @refused if KVM refused one.
+ */
+static void check_kvm(bool refused)
+{
+    for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
+        const SpaprDmaWindow *window = followers[i].window;
+        bool should = kvm_should(window);
+
+        if (should ? window->kvm_fd < 0 && !refused : window->kvm_fd >= 0) {
+            fail("window 0x%x is%s with KVM", window->liobn,
+                 should ? " not" : "");
+        }
+    }
+}
+
+/*
+ * D12: somebody translates without a lock while windows of PHB 0 change hands;
+ * what was valid all the time must be seen all the time.
+ */
+typedef struct Reader {
+    SpaprTceStore *stores[REF_WINDOWS_PER_PHB];
+} Reader;
+
+static void reader_begin(Reader *reader)
+{
+    rcu_read_lock();
+    for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
+        reader->stores[i] = spapr_dma_store_read(followers[i].window);
+    }
+}
+
+static void reader_end(const Reader *reader)
+{
+    RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
+
+    for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
+        const RefWindow *window = &phb->windows[i];
+        GHashTableIter iter;
+        gpointer key, value;
+        int n = 0;
+
+        g_hash_table_iter_init(&iter, window->words);
+        while (window->exists && n++ < 64 &&
+               g_hash_table_iter_next(&iter, &key, &value)) {
+            uint64_t tce = spapr_tce_store_get(reader->stores[i],
+                                               (uint64_t)key);
+
+            if (tce != (uint64_t)value) {
+                fail("page 0x%" PRIx64 " of window 0x%x was 0x%" PRIx64
+                     " for a moment, not 0x%" PRIx64, (uint64_t)key,
+                     window->liobn, tce, (uint64_t)value);
+            }
+        }
+    }
+    rcu_read_unlock();
 }
 
 /* ---- looking ---- */
@@ -1179,7 +1297,7 @@ static SpaprDmaWindow *kvm_handles(uint64_t liobn, uint64_t word)
     SpaprDmaWindow *window = spapr_dma_window_find(liobn);
     const RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
 
-    return window && window->fd >= 0 && !phb->refuse_gpa && word & 0x10000 ?
+    return window && window->kvm_fd >= 0 && !phb->refuse_gpa && word & 0x10000 ?
            window : NULL;
 }
 
@@ -1603,13 +1721,18 @@ static void op_mirror(Input *in)
     unsigned kind = take(in, 1);
     Mirror *mirror = &mirrors[kind % MIRRORS];
     bool sees_all = kind & MIRRORS;
+    bool refuses_kvm = mirrors[0].refuse_kvm || mirrors[1].refuse_kvm;
+    Reader reader;
 
     begin("mapper", mirror - mirrors, mirror->registered, sees_all, 0, 0);
+    reader_begin(&reader);
     if (mirror->registered) {
         mirror_leave(mirror);
     } else {
         mirror_join(mirror, sees_all);
     }
+    reader_end(&reader);
+    check_kvm(refuses_kvm);
     end_refusals();
     check_mirrors();
 }
@@ -1617,13 +1740,19 @@ static void op_mirror(Input *in)
 static void op_follower(Input *in)
 {
     Follower *follower = &followers[take(in, 1) % ARRAY_SIZE(followers)];
+    bool refuses_kvm = mirrors[0].refuse_kvm || mirrors[1].refuse_kvm;
+    Reader reader;
 
     begin("notifier", follower - followers, follower->registered, 0, 0, 0);
+    reader_begin(&reader);
     if (follower->registered) {
         follower_leave(follower);
     } else {
         follower_join(follower);
     }
+    reader_end(&reader);
+    check_kvm(refuses_kvm);
+    end_refusals();
     check_windows();
 }
 
@@ -1645,6 +1774,8 @@ static void op_refuse(Input *in)
     forget_refusals();
     if (kind < 64) {
         mirror->refuse_window = true;
+    } else if (kind < 68) {
+        mirror->refuse_kvm = true;
     } else if (kind < 72) {
         mirror->no_limited = !mirror->no_limited;
     } else if (ref_is_ram(ref, gpa, 4096)) {
@@ -1697,7 +1828,7 @@ static void restore(void)
         uint32_t args[REF_RTAS_WORDS] = { 0, BUID(i) >> 32, (uint32_t)BUID(i) };
 
         rtas(REF_RESET, 3, args, 1);
-        if (spapr_dma_window_find(phbs[i]->dma_liobn[0])->fd >= 0) {
+        if (spapr_dma_window_find(phbs[i]->dma_liobn[0])->kvm_fd >= 0) {
             uint32_t liobn[REF_RTAS_WORDS] = { phbs[i]->dma_liobn[0] };
 
             rtas(REF_REMOVE, 1, liobn, 1);
@@ -1826,14 +1957,13 @@ static void spapr_dma_setup(QTestState *s)
         ref_add_phb(ref, &phb_properties[i]);
     }
     kvm_tables = g_hash_table_new(NULL, NULL);
-    spapr_dma_kvm = &fuzz_kvm;
+    spapr_dma_kvm_set_ops(&fuzz_kvm);
     accel_blocker_init();               /* as KVM does */
     for (unsigned i = 0; i < ARRAY_SIZE(followers); i++) {
         followers[i].window = spapr_dma_window_find(phbs[0]->dma_liobn[i]);
         followers[i].pages = g_hash_table_new(NULL, NULL);
     }
     for (unsigned i = 0; i < MIRRORS; i++) {
-        mirrors[i].mapper.ops = &mirror_ops;
         mirrors[i].windows = g_hash_table_new_full(NULL, NULL, NULL,
                                                    mirror_window_free);
         mirror_join(&mirrors[i], false);

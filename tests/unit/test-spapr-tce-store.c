@@ -1,7 +1,7 @@
 /*
- * Test of the sPAPR TCE table against hand-made cases and a naive model
+ * Test of the sPAPR TCE store against hand-made cases and a naive model
  *
- * The model is a hash table from index to non-zero word; what spans, runs
+ * The model is a hash store from index to non-zero word; what spans, runs
  * and bytes must be is worked out from its sorted entries, without a tree.
  *
  * Random cases print their seed; --seed=R02S... or the environment variable
@@ -11,10 +11,10 @@
  */
 
 #include "qemu/osdep.h"
-#include "spapr_tce_table.h"
+#include "spapr_tce_store.h"
 
 #define LEAF SPAPR_TCE_LEAF_ENTRIES
-#define MAX_ENTRIES SPAPR_TCE_TABLE_MAX_ENTRIES
+#define MAX_ENTRIES SPAPR_TCE_STORE_MAX_ENTRIES
 #define MAX_WORDS 1200
 #define MAX_MODEL 3000
 #define STEPS 150
@@ -25,12 +25,41 @@ typedef struct Entry {
 } Entry;
 
 typedef struct Fixture {
-    SpaprTceTable *table;
+    SpaprTceStore *store;
     GHashTable *model;
     uint64_t entries;
     unsigned page_shift;
     bool flat;
 } Fixture;
+
+static SpaprTceBudget budget;
+
+static SpaprTceStore *new_store(uint64_t entries)
+{
+    return spapr_tce_store_new(entries, 12, &budget, NULL);
+}
+
+/* The same word many times */
+static void fill(SpaprTceStore *store, uint64_t index, uint64_t tce,
+                 uint64_t count)
+{
+    uint64_t entries = spapr_tce_store_entries(store), n;
+    uint64_t same[LEAF];
+
+    for (unsigned i = 0; i < LEAF; i++) {
+        same[i] = tce;
+    }
+    if (!tce) {
+        spapr_tce_store_clear(store, index, count);
+        return;
+    }
+    spapr_tce_store_put(store, index, same, MIN(count, LEAF));
+    for (uint64_t done = LEAF; done < count && index + done < entries &&
+         index < entries; done += n) {
+        n = MIN(count - done, LEAF);
+        spapr_tce_store_put(store, index + done, same, n);
+    }
+}
 
 static uint64_t rand64(void)
 {
@@ -48,12 +77,12 @@ static uint64_t rand_below(uint64_t end)
  */
 static uint64_t bytes_with_one_entry(uint64_t entries)
 {
-    SpaprTceTable *table = spapr_tce_table_new(entries);
+    SpaprTceStore *store = new_store(entries);
     uint64_t bytes;
 
-    spapr_tce_table_set(table, 0, 3);
-    bytes = spapr_tce_table_bytes(table);
-    spapr_tce_table_free(table);
+    spapr_tce_store_set(store, 0, 3);
+    bytes = spapr_tce_store_bytes(store);
+    spapr_tce_store_free(store);
     return bytes;
 }
 
@@ -82,23 +111,23 @@ static unsigned node_levels(uint64_t entries)
  * Hand-made cases
  */
 
-static void assert_span(SpaprTceTable *table, uint64_t *index,
+static void assert_span(SpaprTceStore *store, uint64_t *index,
                         uint64_t first, uint64_t count)
 {
     SpaprTceSpan span;
 
-    g_assert_true(spapr_tce_table_next_span(table, index, &span));
+    g_assert_true(spapr_tce_store_next_span(store, UINT64_MAX, index, &span));
     g_assert_cmphex(span.index, ==, first);
     g_assert_cmphex(span.count, ==, count);
     g_assert_cmphex(*index, ==, first + count);
-    g_assert_cmphex(span.tces[0], ==, spapr_tce_table_get(table, first));
+    g_assert_cmphex(span.tces[0], ==, spapr_tce_store_get(store, first));
 }
 
-static void assert_no_span(SpaprTceTable *table, uint64_t index)
+static void assert_no_span(SpaprTceStore *store, uint64_t index)
 {
     SpaprTceSpan span;
 
-    g_assert_false(spapr_tce_table_next_span(table, &index, &span));
+    g_assert_false(spapr_tce_store_next_span(store, UINT64_MAX, &index, &span));
 }
 
 static void assert_run_is(const SpaprTceRun *run, uint64_t index,
@@ -110,46 +139,46 @@ static void assert_run_is(const SpaprTceRun *run, uint64_t index,
     g_assert_cmpuint(run->perm, ==, perm);
 }
 
-static void assert_run(SpaprTceTable *table, uint64_t *pos, uint64_t index,
+static void assert_run(SpaprTceStore *store, uint64_t *pos, uint64_t index,
                        uint64_t count, uint64_t target, unsigned perm)
 {
     SpaprTceRun run;
 
-    g_assert_true(spapr_tce_table_next_run(table, 12, pos, &run));
+    g_assert_true(spapr_tce_store_next_run(store, UINT64_MAX, pos, &run));
     assert_run_is(&run, index, count, target, perm);
     g_assert_cmphex(*pos, ==, index + count);
 }
 
-static void assert_no_run(SpaprTceTable *table, uint64_t pos)
+static void assert_no_run(SpaprTceStore *store, uint64_t pos)
 {
     SpaprTceRun run;
 
-    g_assert_false(spapr_tce_table_next_run(table, 12, &pos, &run));
+    g_assert_false(spapr_tce_store_next_run(store, UINT64_MAX, &pos, &run));
 }
 
-static void assert_empty(SpaprTceTable *table)
+static void assert_empty(SpaprTceStore *store)
 {
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 0);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==, 0);
-    assert_no_span(table, 0);
-    assert_no_run(table, 0);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 0);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==, 0);
+    assert_no_span(store, 0);
+    assert_no_run(store, 0);
 }
 
 /* Nothing to be seen, and nothing left once it is cleared as a whole */
-static void assert_empties(SpaprTceTable *table)
+static void assert_empties(SpaprTceStore *store)
 {
-    assert_no_span(table, 0);
-    assert_no_run(table, 0);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 0);
-    spapr_tce_table_clear(table, 0, UINT64_MAX);
-    assert_empty(table);
+    assert_no_span(store, 0);
+    assert_no_run(store, 0);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 0);
+    spapr_tce_store_clear(store, 0, UINT64_MAX);
+    assert_empty(store);
 }
 
-static void put_run(SpaprTceTable *table, uint64_t index, uint64_t count,
+static void put_run(SpaprTceStore *store, uint64_t index, uint64_t count,
                     uint64_t tce)
 {
     for (uint64_t i = 0; i < count; i++) {
-        spapr_tce_table_set(table, index + i, tce + (i << 12));
+        spapr_tce_store_set(store, index + i, tce + (i << 12));
     }
 }
 
@@ -176,18 +205,18 @@ static void test_sizes(void)
     static const uint64_t good[] = { 1, LEAF, LEAF + 1, 1 << 18, MAX_ENTRIES };
     uint64_t words[4] = { 0 };
 
-    g_assert_null(spapr_tce_table_new(0));
-    g_assert_null(spapr_tce_table_new(MAX_ENTRIES + 1));
-    g_assert_null(spapr_tce_table_new(UINT64_MAX));
-    g_assert_null(spapr_tce_table_new_flat(words, 0));
-    g_assert_null(spapr_tce_table_new_flat(words, MAX_ENTRIES + 1));
-    spapr_tce_table_free(NULL);
+    g_assert_null(new_store(0));
+    g_assert_null(new_store(MAX_ENTRIES + 1));
+    g_assert_null(new_store(UINT64_MAX));
+    g_assert_null(spapr_tce_store_new_flat(words, 0, 12, NULL));
+    g_assert_null(spapr_tce_store_new_flat(words, MAX_ENTRIES + 1, 12, NULL));
+    spapr_tce_store_free(NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
-        SpaprTceTable *table = spapr_tce_table_new(good[i]);
+        SpaprTceStore *store = new_store(good[i]);
 
-        g_assert_cmphex(spapr_tce_table_entries(table), ==, good[i]);
-        assert_empty(table);
-        spapr_tce_table_free(table);
+        g_assert_cmphex(spapr_tce_store_entries(store), ==, good[i]);
+        assert_empty(store);
+        spapr_tce_store_free(store);
     }
 }
 
@@ -204,44 +233,44 @@ static void test_block_bytes(void)
 
 static void test_edges(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(MAX_ENTRIES);
+    SpaprTceStore *store = new_store(MAX_ENTRIES);
     uint64_t last = MAX_ENTRIES - 1;
     uint64_t pos = 0;
 
-    g_assert_cmphex(spapr_tce_table_get(table, 0), ==, 0);
-    g_assert_cmphex(spapr_tce_table_get(table, last), ==, 0);
-    spapr_tce_table_set(table, last, 0x5003);
-    spapr_tce_table_set(table, 0, 0x6001);
-    g_assert_cmphex(spapr_tce_table_get(table, last), ==, 0x5003);
-    g_assert_cmphex(spapr_tce_table_get(table, last - 1), ==, 0);
-    g_assert_cmphex(spapr_tce_table_get(table, 0), ==, 0x6001);
-    g_assert_cmphex(spapr_tce_table_get(table, 1), ==, 0);
-    g_assert_cmphex(spapr_tce_table_get(table, last - (last >> 9)), ==, 0);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 2);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==,
+    g_assert_cmphex(spapr_tce_store_get(store, 0), ==, 0);
+    g_assert_cmphex(spapr_tce_store_get(store, last), ==, 0);
+    spapr_tce_store_set(store, last, 0x5003);
+    spapr_tce_store_set(store, 0, 0x6001);
+    g_assert_cmphex(spapr_tce_store_get(store, last), ==, 0x5003);
+    g_assert_cmphex(spapr_tce_store_get(store, last - 1), ==, 0);
+    g_assert_cmphex(spapr_tce_store_get(store, 0), ==, 0x6001);
+    g_assert_cmphex(spapr_tce_store_get(store, 1), ==, 0);
+    g_assert_cmphex(spapr_tce_store_get(store, last - (last >> 9)), ==, 0);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 2);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==,
                      2 * leaf_bytes() + 9 * node_bytes());
-    assert_span(table, &pos, 0, 1);
-    assert_span(table, &pos, last, 1);
-    assert_no_span(table, pos);
+    assert_span(store, &pos, 0, 1);
+    assert_span(store, &pos, last, 1);
+    assert_no_span(store, pos);
     pos = 0;
-    assert_run(table, &pos, 0, 1, 0x6000, 1);
-    assert_run(table, &pos, last, 1, 0x5000, 3);
-    assert_no_run(table, pos);
-    spapr_tce_table_set(table, last, 0);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==,
+    assert_run(store, &pos, 0, 1, 0x6000, 1);
+    assert_run(store, &pos, last, 1, 0x5000, 3);
+    assert_no_run(store, pos);
+    spapr_tce_store_set(store, last, 0);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==,
                      2 * leaf_bytes() + 9 * node_bytes());
-    spapr_tce_table_set(table, 0, 0);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==,
+    spapr_tce_store_set(store, 0, 0);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==,
                      leaf_bytes() + 5 * node_bytes());
-    assert_empties(table);
-    spapr_tce_table_free(table);
+    assert_empties(store);
+    spapr_tce_store_free(store);
 }
 
 /* Nothing beyond the end is written, and it reads as zero */
 static void test_beyond_end(gconstpointer flat)
 {
     uint64_t words[1000 + 24];
-    SpaprTceTable *table;
+    SpaprTceStore *store;
     uint64_t tces[8];
     uint64_t pos = 1000;
 
@@ -250,159 +279,169 @@ static void test_beyond_end(gconstpointer flat)
     }
     memset(words, 0, 1000 * 8);
     memset(words + 1000, 0xee, 24 * 8);
-    table = flat ? spapr_tce_table_new_flat(words, 1000)
-                 : spapr_tce_table_new(1000);
-    spapr_tce_table_put(table, 996, tces, 8);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 4);
-    g_assert_cmphex(spapr_tce_table_get(table, 999), ==, 0x4003);
-    g_assert_cmphex(spapr_tce_table_get(table, 1000), ==, 0);
-    g_assert_cmphex(spapr_tce_table_get(table, UINT64_MAX), ==, 0);
-    assert_no_span(table, pos);
-    assert_no_span(table, UINT64_MAX);
-    spapr_tce_table_put(table, UINT64_MAX, tces, 8);
-    spapr_tce_table_set(table, 1000, 3);
-    spapr_tce_table_fill(table, 1000, 3, UINT64_MAX);
-    spapr_tce_table_fill(table, UINT64_MAX, 3, UINT64_MAX);
-    spapr_tce_table_clear(table, 1000, UINT64_MAX);
-    spapr_tce_table_put(table, 0, tces, 0);
-    spapr_tce_table_fill(table, 0, 3, 0);
-    spapr_tce_table_clear(table, 996, 0);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 4);
-    spapr_tce_table_fill(table, 998, 7, UINT64_MAX);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 4);
-    g_assert_cmphex(spapr_tce_table_get(table, 997), ==, 0x2003);
-    g_assert_cmphex(spapr_tce_table_get(table, 999), ==, 7);
-    spapr_tce_table_clear(table, 997, UINT64_MAX);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 1);
+    store = flat ? spapr_tce_store_new_flat(words, 1000, 12, NULL)
+                 : new_store(1000);
+    spapr_tce_store_put(store, 996, tces, 8);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 4);
+    g_assert_cmphex(spapr_tce_store_get(store, 999), ==, 0x4003);
+    g_assert_cmphex(spapr_tce_store_get(store, 1000), ==, 0);
+    g_assert_cmphex(spapr_tce_store_get(store, UINT64_MAX), ==, 0);
+    assert_no_span(store, pos);
+    assert_no_span(store, UINT64_MAX);
+    spapr_tce_store_put(store, UINT64_MAX, tces, 8);
+    spapr_tce_store_set(store, 1000, 3);
+    fill(store, 1000, 3, UINT64_MAX);
+    fill(store, UINT64_MAX, 3, UINT64_MAX);
+    spapr_tce_store_clear(store, 1000, UINT64_MAX);
+    spapr_tce_store_put(store, 0, tces, 0);
+    fill(store, 0, 3, 0);
+    spapr_tce_store_clear(store, 996, 0);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 4);
+    fill(store, 998, 7, UINT64_MAX);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 4);
+    g_assert_cmphex(spapr_tce_store_get(store, 997), ==, 0x2003);
+    g_assert_cmphex(spapr_tce_store_get(store, 999), ==, 7);
+    spapr_tce_store_clear(store, 997, UINT64_MAX);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 1);
     for (unsigned i = 1000; i < G_N_ELEMENTS(words); i++) {
         g_assert_cmphex(words[i], ==, 0xeeeeeeeeeeeeeeee);
     }
-    spapr_tce_table_free(table);
+    spapr_tce_store_free(store);
 }
 
 static void test_leaf_boundaries(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(1 << 18);
+    SpaprTceStore *store = new_store(1 << 18);
     uint64_t pos = 0;
 
-    put_run(table, LEAF - 2, LEAF + 4, 0x10000003);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==,
+    put_run(store, LEAF - 2, LEAF + 4, 0x10000003);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==,
                      3 * leaf_bytes() + node_bytes());
-    assert_span(table, &pos, LEAF - 2, 2);
-    assert_span(table, &pos, LEAF, LEAF);
-    assert_span(table, &pos, 2 * LEAF, 2);
-    assert_no_span(table, pos);
+    assert_span(store, &pos, LEAF - 2, 2);
+    assert_span(store, &pos, LEAF, LEAF);
+    assert_span(store, &pos, 2 * LEAF, 2);
+    assert_no_span(store, pos);
     pos = 0;
-    assert_run(table, &pos, LEAF - 2, LEAF + 4, 0x10000000, 3);
-    assert_no_run(table, pos);
+    assert_run(store, &pos, LEAF - 2, LEAF + 4, 0x10000000, 3);
+    assert_no_run(store, pos);
     pos = LEAF + 100;
-    assert_run(table, &pos, LEAF + 100, LEAF - 98, 0x10066000, 3);
+    assert_run(store, &pos, LEAF + 100, LEAF - 98, 0x10066000, 3);
 
     /* A hole that empties the leaf in the middle cuts the run */
-    spapr_tce_table_clear(table, LEAF, LEAF);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==,
+    spapr_tce_store_clear(store, LEAF, LEAF);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==,
                      2 * leaf_bytes() + node_bytes());
     pos = 0;
-    assert_run(table, &pos, LEAF - 2, 2, 0x10000000, 3);
-    assert_run(table, &pos, 2 * LEAF, 2, 0x10202000, 3);
-    assert_no_run(table, pos);
-    spapr_tce_table_free(table);
+    assert_run(store, &pos, LEAF - 2, 2, 0x10000000, 3);
+    assert_run(store, &pos, 2 * LEAF, 2, 0x10202000, 3);
+    assert_no_run(store, pos);
+    spapr_tce_store_free(store);
 }
 
 /* One put of 512 words lies in two leaves at most */
 static void test_put_two_leaves(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(1 << 18);
+    SpaprTceStore *store = new_store(1 << 18);
     uint64_t tces[LEAF];
 
     for (unsigned i = 0; i < LEAF; i++) {
         tces[i] = 0x7000000000000003 + ((uint64_t)i << 12);
     }
-    spapr_tce_table_put(table, 5 * LEAF - 1, tces, LEAF);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, LEAF);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==,
+    spapr_tce_store_put(store, 5 * LEAF - 1, tces, LEAF);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, LEAF);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==,
                      2 * leaf_bytes() + node_bytes());
     for (unsigned i = 0; i < LEAF; i++) {
-        g_assert_cmphex(spapr_tce_table_get(table, 5 * LEAF - 1 + i), ==,
+        g_assert_cmphex(spapr_tce_store_get(store, 5 * LEAF - 1 + i), ==,
                         tces[i]);
     }
     memset(tces, 0, sizeof(tces));
-    spapr_tce_table_put(table, 5 * LEAF - 1, tces, LEAF - 1);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 1);
-    spapr_tce_table_put(table, 5 * LEAF - 1, tces, LEAF);
-    assert_empties(table);
-    spapr_tce_table_put(table, 100, tces, LEAF);
-    assert_empty(table);
-    spapr_tce_table_free(table);
+    spapr_tce_store_put(store, 5 * LEAF - 1, tces, LEAF - 1);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 1);
+    spapr_tce_store_put(store, 5 * LEAF - 1, tces, LEAF);
+    assert_empties(store);
+    spapr_tce_store_put(store, 100, tces, LEAF);
+    assert_empty(store);
+    spapr_tce_store_free(store);
 }
 
 /* Words without permission are kept and spanned but belong to no run */
 static void test_poison(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(1 << 18);
+    SpaprTceStore *store = new_store(1 << 18);
     uint64_t pos = 0;
 
-    spapr_tce_table_fill(table, 10, 0xdead000000000000, 3);
-    g_assert_cmphex(spapr_tce_table_get(table, 12), ==, 0xdead000000000000);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 3);
-    assert_no_run(table, 0);
-    put_run(table, 13, 2, 0x8002);
-    spapr_tce_table_set(table, 15, 0xa000);
-    put_run(table, 16, 1, 0xb002);
-    assert_span(table, &pos, 10, 7);
-    assert_no_span(table, pos);
+    fill(store, 10, 0xdead000000000000, 3);
+    g_assert_cmphex(spapr_tce_store_get(store, 12), ==, 0xdead000000000000);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 3);
+    assert_no_run(store, 0);
+    put_run(store, 13, 2, 0x8002);
+    spapr_tce_store_set(store, 15, 0xa000);
+    put_run(store, 16, 1, 0xb002);
+    assert_span(store, &pos, 10, 7);
+    assert_no_span(store, pos);
     pos = 0;
-    assert_run(table, &pos, 13, 2, 0x8000, 2);
-    assert_run(table, &pos, 16, 1, 0xb000, 2);
-    assert_no_run(table, pos);
-    spapr_tce_table_free(table);
+    assert_run(store, &pos, 13, 2, 0x8000, 2);
+    assert_run(store, &pos, 16, 1, 0xb000, 2);
+    assert_no_run(store, pos);
+    spapr_tce_store_free(store);
 }
 
 static void test_run_cutting(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(1 << 18);
+    SpaprTceStore *store = new_store(1 << 18);
     uint64_t pos = 0;
 
-    put_run(table, 0, 4, 0x1003);
-    spapr_tce_table_set(table, 4, 0x5001);      /* contiguous, less allowed */
-    spapr_tce_table_set(table, 5, 0x6002);      /* contiguous, other way */
-    spapr_tce_table_set(table, 6, 0x7003);
-    spapr_tce_table_set(table, 7, 0x7003);      /* same page again */
-    spapr_tce_table_set(table, 8, 0x6003);      /* backwards */
-    spapr_tce_table_set(table, 9, 0x7ffb + 4);  /* reserved bits set */
-    spapr_tce_table_set(table, 10, 0x8003);
-    assert_run(table, &pos, 0, 4, 0x1000, 3);
-    assert_run(table, &pos, 4, 1, 0x5000, 1);
-    assert_run(table, &pos, 5, 1, 0x6000, 2);
-    assert_run(table, &pos, 6, 1, 0x7000, 3);
-    assert_run(table, &pos, 7, 1, 0x7000, 3);
-    assert_run(table, &pos, 8, 3, 0x6000, 3);
-    assert_no_run(table, pos);
-    spapr_tce_table_free(table);
+    put_run(store, 0, 4, 0x1003);
+    spapr_tce_store_set(store, 4, 0x5001);      /* contiguous, less allowed */
+    spapr_tce_store_set(store, 5, 0x6002);      /* contiguous, other way */
+    spapr_tce_store_set(store, 6, 0x7003);
+    spapr_tce_store_set(store, 7, 0x7003);      /* same page again */
+    spapr_tce_store_set(store, 8, 0x6003);      /* backwards */
+    spapr_tce_store_set(store, 9, 0x7ffb + 4);  /* reserved bits set */
+    spapr_tce_store_set(store, 10, 0x8003);
+    assert_run(store, &pos, 0, 4, 0x1000, 3);
+    assert_run(store, &pos, 4, 1, 0x5000, 1);
+    assert_run(store, &pos, 5, 1, 0x6000, 2);
+    assert_run(store, &pos, 6, 1, 0x7000, 3);
+    assert_run(store, &pos, 7, 1, 0x7000, 3);
+    assert_run(store, &pos, 8, 3, 0x6000, 3);
+    assert_no_run(store, pos);
+    spapr_tce_store_free(store);
 }
 
 /* A part of a long run costs what the part is long, and ends where told */
 static void test_run_below(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(MAX_ENTRIES);
+    SpaprTceStore *store = new_store(MAX_ENTRIES);
     uint64_t pos = LEAF - 1;
     SpaprTceRun run;
 
-    put_run(table, 0, 4 * LEAF, 0x10003);
-    g_assert_true(spapr_tce_table_next_run_below(table, 12, 2 * LEAF + 1,
+    put_run(store, 0, 4 * LEAF, 0x10003);
+    g_assert_true(spapr_tce_store_next_run(store, 2 * LEAF + 1,
                                                  &pos, &run));
     assert_run_is(&run, LEAF - 1, LEAF + 2, 0x20f000, 3);
     g_assert_cmphex(pos, ==, 2 * LEAF + 1);
-    g_assert_false(spapr_tce_table_next_run_below(table, 12, pos, &pos, &run));
+    g_assert_false(spapr_tce_store_next_run(store, pos, &pos, &run));
     pos = 4 * LEAF - 1;
-    g_assert_true(spapr_tce_table_next_run_below(table, 12, UINT64_MAX, &pos,
+    g_assert_true(spapr_tce_store_next_run(store, UINT64_MAX, &pos,
                                                  &run));
     assert_run_is(&run, 4 * LEAF - 1, 1, 0x80f000, 3);
     pos = 5;
-    g_assert_false(spapr_tce_table_next_run_below(table, 12, 5, &pos, &run));
+    g_assert_false(spapr_tce_store_next_run(store, 5, &pos, &run));
     pos = 5;
-    g_assert_false(spapr_tce_table_next_run_below(table, 12, 0, &pos, &run));
-    spapr_tce_table_free(table);
+    g_assert_false(spapr_tce_store_next_run(store, 0, &pos, &run));
+    spapr_tce_store_free(store);
+}
+
+/* Cut an array of words into runs; returns how many there are */
+static unsigned cut(SpaprTceRun *runs, const uint64_t *tces, uint64_t count,
+                    uint64_t index, unsigned page_shift)
+{
+    SpaprTceBatch batch = { .words = tces, .count = count, .runs = runs };
+
+    spapr_tce_batch_cut(&batch, index, page_shift);
+    return batch.n_runs;
 }
 
 static void test_target_wrap(void)
@@ -410,23 +449,20 @@ static void test_target_wrap(void)
     static const uint64_t tces[] = {
         0xffffffffffffe003, 0xfffffffffffff003, 0x3, 0x1003,
     };
-    SpaprTceTable *table = spapr_tce_table_new(LEAF);
+    SpaprTceStore *store = new_store(LEAF);
     uint64_t huge[] = { 0x8000000000000001, 0x1, 0x8000000000000001 };
     uint64_t pos = 0;
-    SpaprTceRun run;
+    SpaprTceRun runs[3];
 
-    spapr_tce_table_put(table, 0, tces, 4);
-    assert_run(table, &pos, 0, 2, 0xffffffffffffe000, 3);
-    assert_run(table, &pos, 2, 2, 0, 3);
-    assert_no_run(table, pos);
-    spapr_tce_table_free(table);
+    spapr_tce_store_put(store, 0, tces, 4);
+    assert_run(store, &pos, 0, 2, 0xffffffffffffe000, 3);
+    assert_run(store, &pos, 2, 2, 0, 3);
+    assert_no_run(store, pos);
+    spapr_tce_store_free(store);
 
-    pos = 0;
-    g_assert_true(spapr_tce_run_next(huge, 3, 63, &pos, &run));
-    assert_run_is(&run, 0, 1, 0x8000000000000000, 1);
-    g_assert_true(spapr_tce_run_next(huge, 3, 63, &pos, &run));
-    assert_run_is(&run, 1, 2, 0, 1);
-    g_assert_false(spapr_tce_run_next(huge, 3, 63, &pos, &run));
+    g_assert_cmpuint(cut(runs, huge, 3, 0, 63), ==, 2);
+    assert_run_is(&runs[0], 0, 1, 0x8000000000000000, 1);
+    assert_run_is(&runs[1], 1, 2, 0, 1);
 }
 
 static void test_array_runs(void)
@@ -439,122 +475,118 @@ static void test_array_runs(void)
         { 0, 3, 0, 0 }, { 3, 2, 0x10000, 3 }, { 5, 1, 0x30000, 1 },
         { 6, 1, 0, 0 }, { 7, 1, 0x40000, 1 }, { 8, 1, 0x50000, 3 },
     };
-    uint64_t pos = 0;
-    SpaprTceRun run;
+    SpaprTceRun runs[9];
 
+    g_assert_cmpuint(cut(runs, tces, 9, 0, 16), ==, G_N_ELEMENTS(want));
     for (unsigned i = 0; i < G_N_ELEMENTS(want); i++) {
-        g_assert_true(spapr_tce_run_next(tces, 9, 16, &pos, &run));
-        assert_run_is(&run, want[i].index, want[i].count, want[i].target,
+        assert_run_is(&runs[i], want[i].index, want[i].count, want[i].target,
                       want[i].perm);
     }
-    g_assert_cmpuint(pos, ==, 9);
-    g_assert_false(spapr_tce_run_next(tces, 9, 16, &pos, &run));
-    pos = 0;
-    g_assert_false(spapr_tce_run_next(tces, 0, 16, &pos, &run));
-    pos = 4;
-    g_assert_true(spapr_tce_run_next(tces, 9, 16, &pos, &run));
-    assert_run_is(&run, 4, 1, 0x20000, 3);
+    g_assert_cmpuint(cut(runs, tces, 0, 0, 16), ==, 0);
+    g_assert_cmpuint(cut(runs, &tces[4], 5, 1000, 16), ==, 5);
+    assert_run_is(&runs[0], 1000, 1, 0x20000, 3);
+    assert_run_is(&runs[4], 1004, 1, 0x50000, 3);
 }
 
 /* A walk of all 2^52 entries would not end; this does at once */
 static void test_huge_ranges(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(MAX_ENTRIES);
+    SpaprTceStore *store = new_store(MAX_ENTRIES);
     uint64_t pos = 0;
 
     for (unsigned bit = 0; bit < 52; bit++) {
-        spapr_tce_table_set(table, UINT64_C(1) << bit, 0x1003);
-        spapr_tce_table_set(table, MAX_ENTRIES - (UINT64_C(1) << bit), 0x2003);
+        spapr_tce_store_set(store, UINT64_C(1) << bit, 0x1003);
+        spapr_tce_store_set(store, MAX_ENTRIES - (UINT64_C(1) << bit), 0x2003);
     }
     /* 2^51 was written twice, from either side */
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 103);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 103);
     for (unsigned bit = 0; bit < 52; bit++) {
         uint64_t index = UINT64_C(1) << bit;
 
-        assert_run(table, &pos, index, 1, bit < 51 ? 0x1000 : 0x2000, 3);
+        assert_run(store, &pos, index, 1, bit < 51 ? 0x1000 : 0x2000, 3);
     }
-    spapr_tce_table_clear(table, 2, MAX_ENTRIES - 3);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 2);
-    g_assert_cmphex(spapr_tce_table_get(table, 1), ==, 0x1003);
-    g_assert_cmphex(spapr_tce_table_get(table, MAX_ENTRIES - 1), ==, 0x2003);
-    spapr_tce_table_fill(table, 0, 0, UINT64_MAX);
-    assert_empty(table);
+    spapr_tce_store_clear(store, 2, MAX_ENTRIES - 3);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 2);
+    g_assert_cmphex(spapr_tce_store_get(store, 1), ==, 0x1003);
+    g_assert_cmphex(spapr_tce_store_get(store, MAX_ENTRIES - 1), ==, 0x2003);
+    fill(store, 0, 0, UINT64_MAX);
+    assert_empty(store);
 
-    spapr_tce_table_fill(table, MAX_ENTRIES - 100000, 0x9003, 100000);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 100000);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==,
+    fill(store, MAX_ENTRIES - 100000, 0x9003, 100000);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 100000);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==,
                      196 * leaf_bytes() + 5 * node_bytes());
-    spapr_tce_table_clear(table, 0, MAX_ENTRIES);
-    assert_empty(table);
-    spapr_tce_table_free(table);
+    spapr_tce_store_clear(store, 0, MAX_ENTRIES);
+    assert_empty(store);
+    spapr_tce_store_free(store);
 }
 
-/* The owner of a flat array and the table see each other's words */
+/* The owner of a flat array and the store see each other's words */
 static void test_flat(void)
 {
     g_autofree uint64_t *words = g_new0(uint64_t, 2000);
-    SpaprTceTable *table = spapr_tce_table_new_flat(words, 2000);
+    SpaprTceStore *store = spapr_tce_store_new_flat(words, 2000, 12, NULL);
     uint64_t pos = 0;
 
-    assert_empty(table);
+    assert_empty(store);
     words[1999] = 0x2003;
     words[600] = 0x1003;
-    g_assert_cmphex(spapr_tce_table_get(table, 1999), ==, 0x2003);
-    spapr_tce_table_set(table, 601, 0x2003);
-    spapr_tce_table_fill(table, 602, 0x4001, 2);
+    g_assert_cmphex(spapr_tce_store_get(store, 1999), ==, 0x2003);
+    spapr_tce_store_set(store, 601, 0x2003);
+    fill(store, 602, 0x4001, 2);
     g_assert_cmphex(words[601], ==, 0x2003);
     g_assert_cmphex(words[603], ==, 0x4001);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 5);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==, 0);
-    assert_span(table, &pos, 600, 4);
-    assert_span(table, &pos, 1999, 1);
-    assert_no_span(table, pos);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 5);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==, 0);
+    assert_span(store, &pos, 600, 4);
+    assert_span(store, &pos, 1999, 1);
+    assert_no_span(store, pos);
     pos = 0;
-    assert_run(table, &pos, 600, 2, 0x1000, 3);
-    spapr_tce_table_clear(table, 601, 2);
+    assert_run(store, &pos, 600, 2, 0x1000, 3);
+    spapr_tce_store_clear(store, 601, 2);
     g_assert_cmphex(words[600], ==, 0x1003);
     g_assert_cmphex(words[601], ==, 0);
     g_assert_cmphex(words[602], ==, 0);
     g_assert_cmphex(words[603], ==, 0x4001);
-    spapr_tce_table_free(table);
+    spapr_tce_store_free(store);
     g_assert_cmphex(words[603], ==, 0x4001);
 }
 
-/* Taking away what was found, while walking, ends with an empty table */
+/* Taking away what was found, while walking, ends with an empty store */
 static void test_change_while_walking(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(UINT64_C(1) << 40);
+    SpaprTceStore *store = new_store(UINT64_C(1) << 40);
     uint64_t pos = 0;
     unsigned found = 0;
     SpaprTceSpan span;
     SpaprTceRun run;
 
     for (uint64_t i = 0; i < 100; i++) {
-        put_run(table, i * 0x123456789, 700, 0x1003);
+        put_run(store, i * 0x123456789, 700, 0x1003);
     }
-    while (spapr_tce_table_next_span(table, &pos, &span)) {
-        spapr_tce_table_clear(table, span.index, span.count);
+    while (spapr_tce_store_next_span(store, UINT64_MAX, &pos, &span)) {
+        spapr_tce_store_clear(store, span.index, span.count);
         found += span.count;
     }
     g_assert_cmpuint(found, ==, 70000);
-    assert_empties(table);
+    assert_empties(store);
 
     for (uint64_t i = 0; i < 100; i++) {
-        put_run(table, i * 0x123456789, 700, 0x1003);
+        put_run(store, i * 0x123456789, 700, 0x1003);
     }
     pos = found = 0;
-    while (spapr_tce_table_next_run(table, 12, &pos, &run)) {
-        spapr_tce_table_clear(table, run.index, run.count);
+    while (spapr_tce_store_next_run(store, UINT64_MAX, &pos, &run)) {
+        spapr_tce_store_clear(store, run.index, run.count);
         found++;
     }
     g_assert_cmpuint(found, ==, 100);
-    assert_empties(table);
-    spapr_tce_table_free(table);
+    assert_empties(store);
+    spapr_tce_store_free(store);
 }
 
 static GPtrArray *deferred;
 
-static void defer_collect(gpointer block)
+static void defer_collect(void *block)
 {
     memset(block, 0xff, SPAPR_TCE_DEFER_ROOM);
     g_ptr_array_add(deferred, block);
@@ -563,93 +595,117 @@ static void defer_collect(gpointer block)
 /* What is emptied goes to the hook, and only that */
 static void test_defer(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(MAX_ENTRIES);
+    SpaprTceStore *store = spapr_tce_store_new(MAX_ENTRIES, 12, &budget,
+                                               defer_collect);
 
-    deferred = g_ptr_array_new_with_free_func(g_free);
-    spapr_tce_table_set_defer(table, defer_collect);
-    spapr_tce_table_fill(table, 0, 0x1003, 2 * LEAF);
-    spapr_tce_table_set(table, MAX_ENTRIES - 1, 0x1003);
-    spapr_tce_table_clear(table, 0, LEAF - 1);
+    deferred = g_ptr_array_new_with_free_func(spapr_tce_block_free);
+    fill(store, 0, 0x1003, 2 * LEAF);
+    spapr_tce_store_set(store, MAX_ENTRIES - 1, 0x1003);
+    spapr_tce_store_clear(store, 0, LEAF - 1);
     g_assert_cmpuint(deferred->len, ==, 0);
-    spapr_tce_table_set(table, LEAF - 1, 0);
+    spapr_tce_store_set(store, LEAF - 1, 0);
     g_assert_cmpuint(deferred->len, ==, 0);
-    spapr_tce_table_clear(table, LEAF, LEAF);
+    spapr_tce_store_clear(store, LEAF, LEAF);
     g_assert_cmpuint(deferred->len, ==, 1);
-    spapr_tce_table_clear(table, 0, UINT64_MAX);
+    spapr_tce_store_clear(store, 0, UINT64_MAX);
     g_assert_cmpuint(deferred->len, ==, 3 + 4 + 5);
-    assert_empty(table);
-    spapr_tce_table_set(table, 0, 3);
-    spapr_tce_table_free(table);
+    assert_empty(store);
+    spapr_tce_store_set(store, 0, 3);
+    spapr_tce_store_free(store);
     g_assert_cmpuint(deferred->len, ==, 3 + 4 + 5);
     g_ptr_array_unref(deferred);
+}
+
+/* D6: what waits for its readers counts as used, until it is freed */
+static void test_budget(void)
+{
+    SpaprTceStore *store = spapr_tce_store_new(1 << 18, 12, &budget,
+                                               defer_collect);
+    SpaprTceStore *other = new_store(LEAF);
+
+    deferred = g_ptr_array_new_with_free_func(spapr_tce_block_free);
+    g_assert_cmpuint(budget.used, ==, 0);
+    fill(store, 0, 0x1003, 4 * LEAF);
+    spapr_tce_store_set(other, 0, 3);
+    g_assert_cmpuint(budget.used, ==, 5 * leaf_bytes() + node_bytes());
+    spapr_tce_store_clear(store, 0, UINT64_MAX);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==, 0);
+    g_assert_cmpuint(budget.used, ==, 5 * leaf_bytes() + node_bytes());
+    g_ptr_array_set_size(deferred, 2);
+    g_assert_cmpuint(budget.used, ==, 3 * leaf_bytes());
+    g_ptr_array_unref(deferred);
+    g_assert_cmpuint(budget.used, ==, leaf_bytes());
+    spapr_tce_store_free(store);
+    spapr_tce_store_free(other);
+    g_assert_cmpuint(budget.used, ==, 0);
 }
 
 /* One page mapped and unmapped again and again costs no block */
 static void test_idle_leaf(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(1 << 18);
+    SpaprTceStore *store = spapr_tce_store_new(1 << 18, 12, &budget,
+                                               defer_collect);
     uint64_t path = leaf_bytes() + node_bytes();
 
-    deferred = g_ptr_array_new_with_free_func(g_free);
-    spapr_tce_table_set_defer(table, defer_collect);
+    deferred = g_ptr_array_new_with_free_func(spapr_tce_block_free);
     for (uint64_t i = 0; i < 100; i++) {
-        spapr_tce_table_set(table, 7 * LEAF + i, 0x1003);
-        spapr_tce_table_set(table, 7 * LEAF + i, 0);
-        put_run(table, 7 * LEAF + i, 16, 0x1003);
-        spapr_tce_table_clear(table, 7 * LEAF + i, 16);
-        g_assert_cmpuint(spapr_tce_table_bytes(table), ==, path);
-        g_assert_cmpuint(spapr_tce_table_populated(table), ==, 0);
-        assert_no_span(table, 0);
+        spapr_tce_store_set(store, 7 * LEAF + i, 0x1003);
+        spapr_tce_store_set(store, 7 * LEAF + i, 0);
+        put_run(store, 7 * LEAF + i, 16, 0x1003);
+        spapr_tce_store_clear(store, 7 * LEAF + i, 16);
+        g_assert_cmpuint(spapr_tce_store_bytes(store), ==, path);
+        g_assert_cmpuint(spapr_tce_store_populated(store), ==, 0);
+        assert_no_span(store, 0);
     }
     g_assert_cmpuint(deferred->len, ==, 0);
 
     /* There is one such leaf; filled again, it is none */
-    spapr_tce_table_set(table, 9 * LEAF, 3);
-    spapr_tce_table_set(table, 9 * LEAF, 0);
+    spapr_tce_store_set(store, 9 * LEAF, 3);
+    spapr_tce_store_set(store, 9 * LEAF, 0);
     g_assert_cmpuint(deferred->len, ==, 1);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==, path);
-    spapr_tce_table_set(table, 9 * LEAF + 1, 3);
-    spapr_tce_table_set(table, 3 * LEAF, 3);
-    spapr_tce_table_set(table, 3 * LEAF, 0);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==, path);
+    spapr_tce_store_set(store, 9 * LEAF + 1, 3);
+    spapr_tce_store_set(store, 3 * LEAF, 3);
+    spapr_tce_store_set(store, 3 * LEAF, 0);
     g_assert_cmpuint(deferred->len, ==, 1);
-    g_assert_cmphex(spapr_tce_table_get(table, 9 * LEAF + 1), ==, 3);
-    g_assert_cmpuint(spapr_tce_table_bytes(table), ==, path + leaf_bytes());
+    g_assert_cmphex(spapr_tce_store_get(store, 9 * LEAF + 1), ==, 3);
+    g_assert_cmpuint(spapr_tce_store_bytes(store), ==, path + leaf_bytes());
 
     /* A leaf as a whole goes at once, and so does the empty one */
-    spapr_tce_table_clear(table, 9 * LEAF, LEAF);
+    spapr_tce_store_clear(store, 9 * LEAF, LEAF);
     g_assert_cmpuint(deferred->len, ==, 2);
-    spapr_tce_table_clear(table, 3 * LEAF, LEAF);
+    spapr_tce_store_clear(store, 3 * LEAF, LEAF);
     g_assert_cmpuint(deferred->len, ==, 4);
-    assert_empty(table);
-    spapr_tce_table_free(table);
+    assert_empty(store);
+    spapr_tce_store_free(store);
     g_ptr_array_unref(deferred);
 }
 
 /* What was looked at last is seen as it is, however it came to be so */
 static void test_look(void)
 {
-    SpaprTceTable *table = spapr_tce_table_new(3 * LEAF - 5);
+    SpaprTceStore *store = new_store(3 * LEAF - 5);
     uint64_t last = 3 * LEAF - 6;
 
-    g_assert_cmphex(spapr_tce_table_look(table, last), ==, 0);
-    spapr_tce_table_fill(table, last - 1, 0x1003, 9);
-    g_assert_cmphex(spapr_tce_table_look(table, last), ==, 0x1003);
-    g_assert_cmphex(spapr_tce_table_look(table, last + 1), ==, 0);
-    spapr_tce_table_set(table, last + 1, 3);
-    g_assert_cmphex(spapr_tce_table_look(table, last + 1), ==, 0);
-    g_assert_cmphex(spapr_tce_table_look(table, UINT64_MAX), ==, 0);
-    g_assert_cmpuint(spapr_tce_table_populated(table), ==, 2);
-    spapr_tce_table_clear(table, LEAF, UINT64_MAX);
-    g_assert_cmphex(spapr_tce_table_look(table, last), ==, 0);
-    spapr_tce_table_set(table, last, 0x2003);
-    g_assert_cmphex(spapr_tce_table_look(table, last), ==, 0x2003);
-    g_assert_cmphex(spapr_tce_table_get(table, last), ==, 0x2003);
-    g_assert_cmphex(spapr_tce_table_look(table, 0), ==, 0);
-    spapr_tce_table_set(table, LEAF - 1, 0x3003);
-    g_assert_cmphex(spapr_tce_table_look(table, LEAF - 1), ==, 0x3003);
-    g_assert_cmphex(spapr_tce_table_look(table, LEAF), ==, 0);
-    g_assert_cmphex(spapr_tce_table_get(table, 0), ==, 0);
-    spapr_tce_table_free(table);
+    g_assert_cmphex(spapr_tce_store_look(store, last), ==, 0);
+    fill(store, last - 1, 0x1003, 9);
+    g_assert_cmphex(spapr_tce_store_look(store, last), ==, 0x1003);
+    g_assert_cmphex(spapr_tce_store_look(store, last + 1), ==, 0);
+    spapr_tce_store_set(store, last + 1, 3);
+    g_assert_cmphex(spapr_tce_store_look(store, last + 1), ==, 0);
+    g_assert_cmphex(spapr_tce_store_look(store, UINT64_MAX), ==, 0);
+    g_assert_cmpuint(spapr_tce_store_populated(store), ==, 2);
+    spapr_tce_store_clear(store, LEAF, UINT64_MAX);
+    g_assert_cmphex(spapr_tce_store_look(store, last), ==, 0);
+    spapr_tce_store_set(store, last, 0x2003);
+    g_assert_cmphex(spapr_tce_store_look(store, last), ==, 0x2003);
+    g_assert_cmphex(spapr_tce_store_get(store, last), ==, 0x2003);
+    g_assert_cmphex(spapr_tce_store_look(store, 0), ==, 0);
+    spapr_tce_store_set(store, LEAF - 1, 0x3003);
+    g_assert_cmphex(spapr_tce_store_look(store, LEAF - 1), ==, 0x3003);
+    g_assert_cmphex(spapr_tce_store_look(store, LEAF), ==, 0);
+    g_assert_cmphex(spapr_tce_store_get(store, 0), ==, 0);
+    spapr_tce_store_free(store);
 }
 
 /*
@@ -660,7 +716,7 @@ static void test_look(void)
 #define RACE_PLACES 64
 
 typedef struct Race {
-    SpaprTceTable *table;
+    SpaprTceStore *store;
     gint stop;
 } Race;
 
@@ -676,7 +732,7 @@ static gpointer race_reader(gpointer opaque)
 
     for (unsigned i = 0; !g_atomic_int_get(&race->stop); i++) {
         uint64_t index = race_place(i % RACE_PLACES);
-        uint64_t tce = spapr_tce_table_get(race->table, index);
+        uint64_t tce = spapr_tce_store_get(race->store, index);
 
         wrong += tce && tce != (index << 12 | 3);
     }
@@ -685,21 +741,22 @@ static gpointer race_reader(gpointer opaque)
 
 static void test_reader(void)
 {
-    Race race = { .table = spapr_tce_table_new(RACE_ENTRIES) };
+    Race race = {
+        .store = spapr_tce_store_new(RACE_ENTRIES, 12, &budget, defer_collect),
+    };
     GThread *reader;
 
-    deferred = g_ptr_array_new_with_free_func(g_free);
-    spapr_tce_table_set_defer(race.table, defer_collect);
+    deferred = g_ptr_array_new_with_free_func(spapr_tce_block_free);
     reader = g_thread_new("reader", race_reader, &race);
     for (unsigned i = 0; i < 10000; i++) {
         uint64_t index = race_place(g_test_rand_int_range(0, RACE_PLACES));
         bool set = g_test_rand_int_range(0, 2);
 
-        spapr_tce_table_set(race.table, index, set ? index << 12 | 3 : 0);
+        spapr_tce_store_set(race.store, index, set ? index << 12 | 3 : 0);
     }
     g_atomic_int_set(&race.stop, 1);
     g_assert_true(g_thread_join(reader) == NULL);
-    spapr_tce_table_free(race.table);
+    spapr_tce_store_free(race.store);
     g_ptr_array_unref(deferred);
 }
 
@@ -784,7 +841,7 @@ static bool joins(Entry a, Entry b, unsigned page_shift)
 }
 
 /*
- * Comparing table and model
+ * Comparing store and model
  */
 
 static void check_gets(Fixture *f, GArray *sorted)
@@ -792,19 +849,19 @@ static void check_gets(Fixture *f, GArray *sorted)
     for (unsigned i = 0; i < sorted->len; i++) {
         Entry *e = &g_array_index(sorted, Entry, i);
 
-        g_assert_cmphex(spapr_tce_table_get(f->table, e->index), ==, e->tce);
-        g_assert_cmphex(spapr_tce_table_get(f->table, e->index + 1), ==,
+        g_assert_cmphex(spapr_tce_store_get(f->store, e->index), ==, e->tce);
+        g_assert_cmphex(spapr_tce_store_get(f->store, e->index + 1), ==,
                         model_get(f, e->index + 1));
-        g_assert_cmphex(spapr_tce_table_get(f->table, e->index - 1), ==,
+        g_assert_cmphex(spapr_tce_store_get(f->store, e->index - 1), ==,
                         model_get(f, e->index - 1));
-        g_assert_cmphex(spapr_tce_table_look(f->table, e->index), ==, e->tce);
+        g_assert_cmphex(spapr_tce_store_look(f->store, e->index), ==, e->tce);
     }
     for (unsigned i = 0; i < 20; i++) {
         uint64_t index = rand_below(f->entries);
 
-        g_assert_cmphex(spapr_tce_table_get(f->table, index), ==,
+        g_assert_cmphex(spapr_tce_store_get(f->store, index), ==,
                         model_get(f, index));
-        g_assert_cmphex(spapr_tce_table_look(f->table, index), ==,
+        g_assert_cmphex(spapr_tce_store_look(f->store, index), ==,
                         model_get(f, index));
     }
 }
@@ -828,7 +885,8 @@ static void check_spans(Fixture *f, GArray *sorted, uint64_t start)
                 break;
             }
         }
-        g_assert_true(spapr_tce_table_next_span(f->table, &pos, &span));
+        g_assert_true(spapr_tce_store_next_span(f->store, UINT64_MAX, &pos,
+                                                &span));
         g_assert_cmphex(span.index, ==, first);
         g_assert_cmphex(span.count, ==,
                         g_array_index(sorted, Entry, end - 1).index - first
@@ -838,7 +896,8 @@ static void check_spans(Fixture *f, GArray *sorted, uint64_t start)
             g_assert_cmphex(span.tces[k], ==, model_get(f, first + k));
         }
     }
-    g_assert_false(spapr_tce_table_next_span(f->table, &pos, &span));
+    g_assert_false(spapr_tce_store_next_span(f->store, UINT64_MAX, &pos,
+                                             &span));
 }
 
 /* Runs of [@start, @stop), as if there were nothing outside of it */
@@ -866,14 +925,12 @@ static void check_runs(Fixture *f, GArray *sorted, uint64_t start,
         if (e->tce % 4 == 0) {
             continue;
         }
-        g_assert_true(spapr_tce_table_next_run_below(f->table, f->page_shift,
-                                                     stop, &pos, &run));
+        g_assert_true(spapr_tce_store_next_run(f->store, stop, &pos, &run));
         assert_run_is(&run, e->index, end - i, page_of(e->tce, f->page_shift),
                       e->tce % 4);
         g_assert_cmphex(pos, ==, run.index + run.count);
     }
-    g_assert_false(spapr_tce_table_next_run_below(f->table, f->page_shift,
-                                                  stop, &pos, &run));
+    g_assert_false(spapr_tce_store_next_run(f->store, stop, &pos, &run));
 }
 
 /* Is that one leaf with none or more of the nodes on the way to it? */
@@ -907,17 +964,17 @@ static void check_bytes(Fixture *f, GArray *sorted)
     }
     if (f->flat) {
         bytes = 0;
-    } else if (is_path(spapr_tce_table_bytes(f->table) - bytes, f->entries)) {
+    } else if (is_path(spapr_tce_store_bytes(f->store) - bytes, f->entries)) {
         return;
     }
-    g_assert_cmpuint(spapr_tce_table_bytes(f->table), ==, bytes);
+    g_assert_cmpuint(spapr_tce_store_bytes(f->store), ==, bytes);
 }
 
 static void check_all(Fixture *f)
 {
     g_autoptr(GArray) sorted = model_sorted(f);
 
-    g_assert_cmpuint(spapr_tce_table_populated(f->table), ==, sorted->len);
+    g_assert_cmpuint(spapr_tce_store_populated(f->store), ==, sorted->len);
     check_gets(f, sorted);
     check_bytes(f, sorted);
     check_spans(f, sorted, 0);
@@ -1006,32 +1063,32 @@ static void random_step(Fixture *f)
     switch (g_test_rand_int_range(0, 5)) {
     case 0:
         tces[0] = g_test_rand_int_range(0, 3) ? random_tce(f->page_shift) : 0;
-        spapr_tce_table_set(f->table, index, tces[0]);
+        spapr_tce_store_set(f->store, index, tces[0]);
         model_set(f, index, tces[0]);
         break;
     case 1:
         tces[0] = random_tce(f->page_shift);
-        spapr_tce_table_fill(f->table, index, tces[0], count);
+        fill(f->store, index, tces[0], count);
         for (uint64_t i = 0; i < count && index + i < f->entries; i++) {
             model_set(f, index + i, tces[0]);
         }
         break;
     case 2:
         count = random_long_count();
-        spapr_tce_table_clear(f->table, index, count);
+        spapr_tce_store_clear(f->store, index, count);
         model_clear(f, index, count);
         break;
     default:
-        spapr_tce_table_put(f->table, index, tces, count);
+        spapr_tce_store_put(f->store, index, tces, count);
         for (uint64_t i = 0; i < count && index + i < f->entries; i++) {
             model_set(f, index + i, tces[i]);
         }
         break;
     }
     if (g_hash_table_size(f->model) > MAX_MODEL) {
-        spapr_tce_table_clear(f->table, f->entries / 2, UINT64_MAX);
+        spapr_tce_store_clear(f->store, f->entries / 2, UINT64_MAX);
         model_clear(f, f->entries / 2, UINT64_MAX);
-        spapr_tce_table_clear(f->table, 0, f->entries);
+        spapr_tce_store_clear(f->store, 0, f->entries);
         model_clear(f, 0, f->entries);
     }
 }
@@ -1044,9 +1101,9 @@ static void random_steps(Fixture *f)
         random_step(f);
         check_all(f);
     }
-    spapr_tce_table_clear(f->table, 0, f->entries);
-    assert_empty(f->table);
-    spapr_tce_table_free(f->table);
+    spapr_tce_store_clear(f->store, 0, f->entries);
+    assert_empty(f->store);
+    spapr_tce_store_free(f->store);
     g_hash_table_destroy(f->model);
 }
 
@@ -1056,7 +1113,7 @@ static void test_random_sparse(gconstpointer entries)
     Fixture f = { .entries = *(const uint64_t *)entries };
 
     f.page_shift = page_shifts[g_test_rand_int_range(0, 4)];
-    f.table = spapr_tce_table_new(f.entries);
+    f.store = spapr_tce_store_new(f.entries, f.page_shift, &budget, NULL);
     random_steps(&f);
 }
 
@@ -1065,7 +1122,7 @@ static void test_random_flat(void)
     Fixture f = { .entries = 5000, .page_shift = 12, .flat = true };
     g_autofree uint64_t *words = g_new0(uint64_t, f.entries);
 
-    f.table = spapr_tce_table_new_flat(words, f.entries);
+    f.store = spapr_tce_store_new_flat(words, f.entries, 12, NULL);
     random_steps(&f);
 }
 
@@ -1073,25 +1130,29 @@ static void test_random_flat(void)
 static void test_random_array_runs(void)
 {
     uint64_t tces[MAX_WORDS];
+    SpaprTceRun runs[MAX_WORDS];
 
     for (unsigned round = 0; round < STEPS; round++) {
-        uint64_t count = rand_below(MAX_WORDS);
-        uint64_t pos = 0, done = 0;
-        SpaprTceRun run;
+        uint64_t count = rand_below(MAX_WORDS), first = rand_below(1000);
+        uint64_t done = 0;
+        unsigned n;
 
         random_words(tces, count, 16);
-        for (; spapr_tce_run_next(tces, count, 16, &pos, &run); done = pos) {
+        n = cut(runs, tces, count, first, 16);
+        for (unsigned r = 0; r < n; r++) {
             unsigned perm = tces[done] % 4;
+            uint64_t end = done + runs[r].count;
 
-            g_assert_cmpuint(run.count, >=, 1);
-            assert_run_is(&run, done, pos - done,
+            g_assert_cmpuint(runs[r].count, >=, 1);
+            g_assert_cmpuint(end, <=, count);
+            assert_run_is(&runs[r], first + done, end - done,
                           perm ? page_of(tces[done], 16) : 0, perm);
-            g_assert_cmpuint(pos, <=, count);
-            for (uint64_t i = done + 1; i <= pos && i < count; i++) {
+            for (uint64_t i = done + 1; i <= end && i < count; i++) {
                 g_assert_true(joins((Entry) { i - 1, tces[i - 1] },
                                     (Entry) { i, tces[i] }, 16)
-                              == (i < pos));
+                              == (i < end));
             }
+            done = end;
         }
         g_assert_cmpuint(done, ==, count);
     }
@@ -1104,35 +1165,36 @@ static void add_tests(void)
         UINT64_C(1) << 27, UINT64_C(1) << 37, MAX_ENTRIES - 5, MAX_ENTRIES,
     };
 
-    g_test_add_func("/spapr-tce-table/decode", test_decode);
-    g_test_add_func("/spapr-tce-table/sizes", test_sizes);
-    g_test_add_func("/spapr-tce-table/block-bytes", test_block_bytes);
-    g_test_add_func("/spapr-tce-table/edges", test_edges);
-    g_test_add_data_func("/spapr-tce-table/beyond-end/sparse", NULL,
+    g_test_add_func("/spapr-tce-store/decode", test_decode);
+    g_test_add_func("/spapr-tce-store/sizes", test_sizes);
+    g_test_add_func("/spapr-tce-store/block-bytes", test_block_bytes);
+    g_test_add_func("/spapr-tce-store/edges", test_edges);
+    g_test_add_data_func("/spapr-tce-store/beyond-end/sparse", NULL,
                          test_beyond_end);
-    g_test_add_data_func("/spapr-tce-table/beyond-end/flat", "flat",
+    g_test_add_data_func("/spapr-tce-store/beyond-end/flat", "flat",
                          test_beyond_end);
-    g_test_add_func("/spapr-tce-table/leaf-boundaries", test_leaf_boundaries);
-    g_test_add_func("/spapr-tce-table/put-two-leaves", test_put_two_leaves);
-    g_test_add_func("/spapr-tce-table/poison", test_poison);
-    g_test_add_func("/spapr-tce-table/run-cutting", test_run_cutting);
-    g_test_add_func("/spapr-tce-table/run-below", test_run_below);
-    g_test_add_func("/spapr-tce-table/target-wrap", test_target_wrap);
-    g_test_add_func("/spapr-tce-table/array-runs", test_array_runs);
-    g_test_add_func("/spapr-tce-table/huge-ranges", test_huge_ranges);
-    g_test_add_func("/spapr-tce-table/flat", test_flat);
-    g_test_add_func("/spapr-tce-table/change-while-walking",
+    g_test_add_func("/spapr-tce-store/leaf-boundaries", test_leaf_boundaries);
+    g_test_add_func("/spapr-tce-store/put-two-leaves", test_put_two_leaves);
+    g_test_add_func("/spapr-tce-store/poison", test_poison);
+    g_test_add_func("/spapr-tce-store/run-cutting", test_run_cutting);
+    g_test_add_func("/spapr-tce-store/run-below", test_run_below);
+    g_test_add_func("/spapr-tce-store/target-wrap", test_target_wrap);
+    g_test_add_func("/spapr-tce-store/array-runs", test_array_runs);
+    g_test_add_func("/spapr-tce-store/huge-ranges", test_huge_ranges);
+    g_test_add_func("/spapr-tce-store/flat", test_flat);
+    g_test_add_func("/spapr-tce-store/change-while-walking",
                     test_change_while_walking);
-    g_test_add_func("/spapr-tce-table/defer", test_defer);
-    g_test_add_func("/spapr-tce-table/idle-leaf", test_idle_leaf);
-    g_test_add_func("/spapr-tce-table/look", test_look);
-    g_test_add_func("/spapr-tce-table/reader", test_reader);
-    g_test_add_func("/spapr-tce-table/random/array-runs",
+    g_test_add_func("/spapr-tce-store/defer", test_defer);
+    g_test_add_func("/spapr-tce-store/D6-budget", test_budget);
+    g_test_add_func("/spapr-tce-store/idle-leaf", test_idle_leaf);
+    g_test_add_func("/spapr-tce-store/look", test_look);
+    g_test_add_func("/spapr-tce-store/reader", test_reader);
+    g_test_add_func("/spapr-tce-store/random/array-runs",
                     test_random_array_runs);
-    g_test_add_func("/spapr-tce-table/random/flat", test_random_flat);
+    g_test_add_func("/spapr-tce-store/random/flat", test_random_flat);
     for (unsigned i = 0; i < G_N_ELEMENTS(entries); i++) {
         g_autofree char *path = g_strdup_printf(
-            "/spapr-tce-table/random/sparse/%" G_GUINT64_FORMAT, entries[i]);
+            "/spapr-tce-store/random/sparse/%" G_GUINT64_FORMAT, entries[i]);
 
         g_test_add_data_func(path, &entries[i], test_random_sparse);
     }

@@ -1,0 +1,389 @@
+/*
+ * sPAPR DMA windows: who mirrors them
+ *
+ * Objects: a space has the windows of one address space and the mappers that
+ * are registered for it.  A mapper is attached to each enabled window.
+ *
+ * Invariants:
+ *  - a mapper that is attached maps exactly what the store says, unless it
+ *    could not give back what a failed request had replaced, or RAM was
+ *    unplugged below it; that page faults;
+ *  - a request is stored only after every mapper has accepted it;
+ *  - whoever is attached or detached, KVM does not update his copy then (see
+ *    spapr_dma_kvm.c).
+ *
+ * Words: an IOVA is a bus address in a mapper's eyes.
+ *
+ * What can fail: registering, attaching, and mapping.  Unregistering,
+ * detaching and unmapping cannot.
+ *
+ * Locks: the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/range.h"
+#include "qapi/error.h"
+#include "hw/ppc/spapr.h"
+#include "spapr_dma_private.h"
+#include "trace.h"
+
+/* ---- spaces ---- */
+
+SpaprDmaSpace *spapr_dma_space_find(const AddressSpace *as)
+{
+    SpaprDmaMachine *machine = spapr_dma_machine();
+
+    return machine ? g_hash_table_lookup(machine->spaces, as) : NULL;
+}
+
+SpaprDmaSpace *spapr_dma_space_get(AddressSpace *as)
+{
+    SpaprDmaSpace *space = spapr_dma_space_find(as);
+
+    if (!space) {
+        space = g_new0(SpaprDmaSpace, 1);
+        space->as = as;
+        g_hash_table_insert(spapr_dma_machine()->spaces, as, space);
+    }
+    return space;
+}
+
+void spapr_dma_space_put(SpaprDmaSpace *space)
+{
+    if (QLIST_EMPTY(&space->windows) && QLIST_EMPTY(&space->mappers)) {
+        g_hash_table_remove(spapr_dma_machine()->spaces, space->as);
+        g_free(space);
+    }
+}
+
+/* ---- one mapper, one run ---- */
+
+static int mapper_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                      const SpaprTceRun *run)
+{
+    SpaprDmaRun dma = {
+        .iova = spapr_dma_iova(window, run->index),
+        .gpa = run->target,
+        .size = spapr_dma_bytes(window, run->count),
+        .perm = (IOMMUAccessFlags)run->perm,
+    };
+    int ret = mapper->ops->map(mapper, window, &dma);
+
+    trace_spapr_dma_window_map(window->liobn, dma.iova, dma.gpa, dma.size,
+                               dma.perm, ret);
+    return ret;
+}
+
+static void mapper_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                         uint64_t index, uint64_t count)
+{
+    uint64_t iova = spapr_dma_iova(window, index);
+    uint64_t size = spapr_dma_bytes(window, count);
+
+    trace_spapr_dma_window_unmap(window->liobn, iova, size);
+    mapper->ops->unmap(mapper, window, iova, size);
+}
+
+/*
+ * Map a run that was stored some time ago.  Memory may have been unplugged
+ * since then; its pages are left out and fault.
+ */
+static int mapper_map_stored(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                             const SpaprTceRun *run)
+{
+    int ret = 0;
+
+    if (spapr_dma_ram_valid(window->target, run->target,
+                            spapr_dma_bytes(window, run->count))) {
+        return mapper_map(mapper, window, run);
+    }
+    for (uint64_t i = 0; i < run->count; i++) {
+        SpaprTceRun page = {
+            .index = run->index + i,
+            .count = 1,
+            .target = run->target + spapr_dma_bytes(window, i),
+            .perm = run->perm,
+        };
+
+        if (spapr_dma_ram_valid(window->target, page.target,
+                                spapr_dma_bytes(window, 1))) {
+            int err = mapper_map(mapper, window, &page);
+
+            ret = ret ?: err;
+        }
+    }
+    return ret;
+}
+
+/* Let @mapper have what the store says about this range */
+static int mapper_sync(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                       uint64_t index, uint64_t count)
+{
+    uint64_t end = index + count;
+    SpaprTceRun run;
+    int ret = 0;
+
+    while (spapr_tce_store_next_run(window->store, end, &index, &run)) {
+        int err = mapper_map_stored(mapper, window, &run);
+
+        ret = ret ?: err;
+    }
+    return ret;
+}
+
+/* ---- requests ---- */
+
+/*
+ * The table still has the old words: take a mapper back to them.  It was shown
+ * the first @n_runs runs of @batch.
+ */
+static void mapper_take_back(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                             const SpaprTceBatch *batch, unsigned n_runs)
+{
+    const SpaprTceRun *last = &batch->runs[n_runs - 1];
+    uint64_t index = batch->runs[0].index;
+
+    if (n_runs) {
+        uint64_t count = last->index + last->count - index;
+
+        mapper_unmap(mapper, window, index, count);
+        mapper_sync(mapper, window, index, count);
+    }
+}
+
+/* Returns how many mappers have agreed to a run: all of them if @ret is 0 */
+static guint mappers_put_run(SpaprDmaWindow *window, const SpaprTceRun *run,
+                             int *ret)
+{
+    uint64_t index = run->index, count = run->count;
+    guint i;
+
+    if (!run->perm) {
+        if (spapr_dma_mapped_extent(window, &index, &count)) {
+            spapr_dma_mappers_unmap(window, index, count);
+        }
+        return window->mappers->len;
+    }
+    for (i = 0; !*ret && i < window->mappers->len; i++) {
+        *ret = mapper_map(g_ptr_array_index(window->mappers, i), window, run);
+    }
+    return i;
+}
+
+int spapr_dma_mappers_put(SpaprDmaWindow *window, const SpaprTceBatch *batch)
+{
+    guint shown = 0;
+    int ret = 0;
+    unsigned n;
+
+    for (n = 0; !ret && n < batch->n_runs; n++) {
+        shown = mappers_put_run(window, &batch->runs[n], &ret);
+    }
+    for (guint i = 0; ret && i < window->mappers->len; i++) {
+        mapper_take_back(g_ptr_array_index(window->mappers, i), window, batch,
+                         i < shown ? n : n - 1);
+    }
+    return ret;
+}
+
+void spapr_dma_mappers_unmap(SpaprDmaWindow *window, uint64_t index,
+                             uint64_t count)
+{
+    for (guint i = 0; i < window->mappers->len; i++) {
+        mapper_unmap(g_ptr_array_index(window->mappers, i), window, index,
+                     count);
+    }
+}
+
+/* ---- attaching ---- */
+
+static bool mapper_attach(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                          Error **errp)
+{
+    if (!mapper->ops->window_add(mapper, window, errp)) {
+        return false;
+    }
+    if (!spapr_dma_mapper_replay(mapper, window, errp)) {
+        mapper->ops->window_del(mapper, window);
+        return false;
+    }
+    g_ptr_array_add(window->mappers, mapper);
+    trace_spapr_dma_window_attach(window->liobn, window->mappers->len);
+    return true;
+}
+
+static void mapper_detach(SpaprDmaMapper *mapper, SpaprDmaWindow *window)
+{
+    if (g_ptr_array_remove(window->mappers, mapper)) {
+        mapper->ops->window_del(mapper, window);
+        trace_spapr_dma_window_detach(window->liobn, window->mappers->len);
+    }
+}
+
+bool spapr_dma_mappers_attach(SpaprDmaWindow *window, Error **errp)
+{
+    SpaprDmaMapper *mapper;
+
+    QLIST_FOREACH(mapper, &window->space->mappers, next) {
+        if (!mapper_attach(mapper, window, errp)) {
+            spapr_dma_mappers_detach(window);
+            return false;
+        }
+    }
+    return true;
+}
+
+void spapr_dma_mappers_detach(SpaprDmaWindow *window)
+{
+    while (window->mappers->len) {
+        mapper_detach(g_ptr_array_index(window->mappers,
+                                        window->mappers->len - 1), window);
+    }
+}
+
+bool spapr_dma_mapper_register(SpaprDmaMapper *mapper,
+                               const SpaprDmaMapperOps *ops,
+                               SpaprDmaSpace *space, Error **errp)
+{
+    SpaprDmaWindow *window;
+
+    mapper->ops = ops;
+    mapper->sees_all = true;
+    mapper->space = space;
+    QLIST_INSERT_HEAD(&space->mappers, mapper, next);
+    spapr_dma_kvm_update_space(space);
+    QLIST_FOREACH(window, &space->windows, next) {
+        if (spapr_dma_window_enabled(window) &&
+            !mapper_attach(mapper, window, errp)) {
+            spapr_dma_mapper_unregister(mapper);
+            return false;
+        }
+    }
+    return true;
+}
+
+void spapr_dma_mapper_unregister(SpaprDmaMapper *mapper)
+{
+    SpaprDmaSpace *space = mapper->space;
+    SpaprDmaWindow *window;
+
+    if (!space) {
+        return;
+    }
+    QLIST_FOREACH(window, &space->windows, next) {
+        mapper_detach(mapper, window);
+    }
+    QLIST_REMOVE(mapper, next);
+    mapper->space = NULL;
+    spapr_dma_kvm_update_space(space);
+    spapr_dma_space_put(space);
+}
+
+void spapr_dma_mapper_set_sees_all(SpaprDmaMapper *mapper, bool sees_all)
+{
+    mapper->sees_all = sees_all;
+    spapr_dma_kvm_update_space(mapper->space);
+}
+
+bool spapr_dma_mapper_replay(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                             Error **errp)
+{
+    bool with_kvm = window->kvm_fd >= 0;
+    int ret;
+
+    if (with_kvm) {
+        spapr_dma_freeze(NULL);
+    }
+    ret = mapper_sync(mapper, window, 0, window->geometry.entries);
+    if (with_kvm) {
+        spapr_dma_thaw(NULL);
+    }
+    if (ret) {
+        error_setg_errno(errp, -ret, "cannot map all that the guest has "
+                         "mapped in DMA window 0x%x", window->liobn);
+        return false;
+    }
+    return true;
+}
+
+static void mapper_unmap_target(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                                uint64_t addr, uint64_t size)
+{
+    uint32_t page_shift = window->geometry.page_shift;
+    uint64_t index = 0;
+    SpaprTceRun run;
+
+    while (spapr_tce_store_next_run(window->store, UINT64_MAX, &index, &run)) {
+        uint64_t bytes = spapr_dma_bytes(window, run.count), first, last;
+
+        if (ranges_overlap(run.target, bytes, addr, size)) {
+            first = run.target < addr ? addr - run.target : 0;
+            last = MIN(bytes, addr + size - run.target) - 1;
+            first >>= page_shift;
+            last >>= page_shift;
+            mapper_unmap(mapper, window, run.index + first, last - first + 1);
+        }
+    }
+}
+
+void spapr_dma_mapper_unmap_ram(SpaprDmaMapper *mapper, const AddressSpace *as,
+                                uint64_t addr, uint64_t size)
+{
+    SpaprDmaWindow *window;
+
+    if (!mapper->space) {
+        return;
+    }
+    QLIST_FOREACH(window, &mapper->space->windows, next) {
+        if (window->target == as &&
+            g_ptr_array_find(window->mappers, mapper, NULL)) {
+            mapper_unmap_target(mapper, window, addr, size);
+        }
+    }
+}
+
+/* ---- questions to all ---- */
+
+void spapr_dma_space_limit(const SpaprDmaSpace *space, SpaprDmaLimits *limits)
+{
+    SpaprDmaMapper *mapper;
+
+    QLIST_FOREACH(mapper, &space->mappers, next) {
+        if (mapper->ops->limits) {
+            mapper->ops->limits(mapper, limits);
+        }
+    }
+}
+
+bool spapr_dma_space_can_start(const SpaprDmaSpace *space, uint64_t bus_offset)
+{
+    SpaprDmaMapper *mapper;
+
+    QLIST_FOREACH(mapper, &space->mappers, next) {
+        if (mapper->ops->can_start &&
+            !mapper->ops->can_start(mapper, bus_offset)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool spapr_dma_mappers_expect_ram(MemoryRegion *mr, Error **errp)
+{
+    SpaprDmaMapper *mapper;
+    SpaprDmaSpace *space;
+    GHashTableIter iter;
+
+    g_hash_table_iter_init(&iter, spapr_dma_machine()->spaces);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&space)) {
+        QLIST_FOREACH(mapper, &space->mappers, next) {
+            if (mapper->ops->expect_ram &&
+                !mapper->ops->expect_ram(mapper, mr, errp)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,150 @@
+/*
+ * TCE words, and runs of them
+ *
+ * A TCE (translation control entry) is a 64-bit word that says where one page
+ * of a DMA window leads to and what a device may do there.  A *run* is a
+ * stretch of neighbouring entries that can be mapped in one go: one
+ * permission, contiguous targets.  A *batch* is one request of a guest: its
+ * words, and the same once more as runs.
+ *
+ * This is the only place where a word is taken apart.  A request is cut into
+ * runs once, when it is read, and all that follows works on the batch.
+ *
+ * This header needs the C library only.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_PPC_SPAPR_TCE_RUN_H
+#define HW_PPC_SPAPR_TCE_RUN_H
+
+typedef struct SpaprTceBatch SpaprTceBatch;
+
+/* PAPR lets one hypercall name this many entries; a list fills 4 KiB */
+#define SPAPR_TCE_BATCH_MAX 512
+
+/**
+ * SpaprTceRun: neighbouring entries, same permission, contiguous target
+ * @index: of the first entry, counted from the start of the window
+ * @count: how many, at least 1
+ * @target: address of the first page; 0 if @perm is 0
+ * @perm: as spapr_tce_perm() has it
+ */
+typedef struct SpaprTceRun {
+    uint64_t index;
+    uint64_t count;
+    uint64_t target;
+    unsigned perm;
+} SpaprTceRun;
+
+/**
+ * SpaprTceBatch: the words of one request and the runs that they make
+ * @words: raw words of neighbouring entries; the first is that of the first
+ *         run's index
+ * @count: how many words, at most %SPAPR_TCE_BATCH_MAX
+ * @runs: room for as many runs as there may be words
+ * @n_runs: how many runs there are; each word is in exactly one
+ *
+ * Words without permission make runs, too, with @perm and @target 0.
+ */
+struct SpaprTceBatch {
+    const uint64_t *words;
+    uint64_t count;
+    SpaprTceRun *runs;
+    unsigned n_runs;
+};
+
+/**
+ * spapr_tce_perm: what a TCE lets a device do
+ * @tce: raw word
+ *
+ * Returns 0 for nothing, 1 for read, 2 for write, 3 for both (PAPR numbers
+ * these two bits 63 and 62).  QEMU's IOMMUAccessFlags have the same values.
+ */
+static inline unsigned spapr_tce_perm(uint64_t tce)
+{
+    return tce & 3;
+}
+
+/**
+ * spapr_tce_target: guest physical address of the page that a TCE names
+ * @tce: raw word
+ * @page_shift: log2 of the page size in bytes, below 64
+ *
+ * PAPR reserves the bits between permission and page; they do not count.
+ */
+static inline uint64_t spapr_tce_target(uint64_t tce, unsigned page_shift)
+{
+    return tce >> page_shift << page_shift;
+}
+
+/**
+ * spapr_tce_run_start: begin a run with one entry
+ * @run: what becomes a run of one entry
+ * @index: of the entry
+ * @tce: its raw word
+ * @page_shift: log2 of the page size in bytes, below 64
+ */
+static inline void spapr_tce_run_start(SpaprTceRun *run, uint64_t index,
+                                       uint64_t tce, unsigned page_shift)
+{
+    run->index = index;
+    run->count = 1;
+    run->perm = spapr_tce_perm(tce);
+    run->target = run->perm ? spapr_tce_target(tce, page_shift) : 0;
+}
+
+/**
+ * spapr_tce_run_extend: make the entry behind a run part of it
+ * @run: a run
+ * @tce: raw word of the entry behind its last one
+ * @page_shift: log2 of the page size in bytes, below 64
+ *
+ * Returns false, with @run as it was, if the entry belongs to the next run.
+ * A target that wraps around to 0 does not continue the one before.
+ */
+static inline bool spapr_tce_run_extend(SpaprTceRun *run, uint64_t tce,
+                                        unsigned page_shift)
+{
+    unsigned perm = spapr_tce_perm(tce);
+    uint64_t next = run->target + (run->count << page_shift);
+
+    if (perm != run->perm ||
+        (perm && (!next || spapr_tce_target(tce, page_shift) != next))) {
+        return false;
+    }
+    run->count++;
+    return true;
+}
+
+/**
+ * spapr_tce_batch_cut: cut the words of a batch into runs
+ * @batch: with @words, @count and room for runs
+ * @index: of the first word's entry, counted from the start of the window
+ * @page_shift: log2 of the page size in bytes, below 64
+ */
+static inline void spapr_tce_batch_cut(SpaprTceBatch *batch, uint64_t index,
+                                       unsigned page_shift)
+{
+    const uint64_t *words = batch->words;
+    uint64_t page = UINT64_C(1) << page_shift, count = batch->count;
+    SpaprTceRun *run = batch->runs - 1;
+
+    for (uint64_t i = 0; i < count; i++) {
+        if (i && spapr_tce_run_extend(run, words[i], page_shift)) {
+            /* Most words are the one before, or that plus a page */
+            uint64_t step = run->perm ? page : 0, first = i;
+
+            while (i + 1 < count && words[i + 1] == words[i] + step &&
+                   words[i + 1] >= words[i]) {
+                i++;
+            }
+            run->count += i - first;
+        } else {
+            spapr_tce_run_start(++run, index + i, words[i], page_shift);
+        }
+    }
+    batch->n_runs = run + 1 - batch->runs;
+}
+
+#endif /* HW_PPC_SPAPR_TCE_RUN_H */

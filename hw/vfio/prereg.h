@@ -1,0 +1,134 @@
+/*
+ * VFIO: registration of guest RAM ahead of mapping
+ *
+ * Some host IOMMU drivers map only memory that they were told of before: the
+ * pages are pinned and counted once, and mapping becomes cheap.  What is mapped
+ * shows on the bus of the devices.  What *could* be mapped is something else:
+ * all RAM of the address spaces that IOMMUs on that bus translate to, and what
+ * lies on the bus itself.  A VFIOPrereg keeps just that RAM registered.
+ *
+ * A container type that wants this has one for each container and follows its
+ * address spaces before its first mapping; a type that does not has none.
+ *
+ * Everything here runs under the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_VFIO_PREREG_H
+#define HW_VFIO_PREREG_H
+
+#include "exec/memory.h"
+
+/**
+ * VFIOPreregOps: how a range of this process is made known to the host
+ *
+ * @vaddr and @size (bytes) are multiples of the host's page size.
+ */
+typedef struct VFIOPreregOps {
+    /**
+     * @register_ram: returns 0, or a negative errno with nothing registered
+     */
+    int (*register_ram)(void *opaque, void *vaddr, uint64_t size);
+
+    /**
+     * @unregister_ram: undo that, for the very same range
+     *
+     * Returns 0 or a negative errno, which is reported and has no other
+     * consequence.
+     */
+    int (*unregister_ram)(void *opaque, void *vaddr, uint64_t size);
+
+    /**
+     * @unmap_ram: unmap what is mapped to RAM that is about to vanish
+     *
+     * @addr and @size (bytes) are its place in @as.  Called before it is
+     * unregistered, since a host that has it mapped forgets the range then but
+     * keeps its pages locked.
+     */
+    void (*unmap_ram)(void *opaque, AddressSpace *as, uint64_t addr,
+                      uint64_t size);
+
+    /**
+     * @freeze: from now on nobody but the caller maps anything, until @thaw
+     *
+     * Called around @unmap_ram and @unregister_ram, between which a range must
+     * not be mapped again.
+     */
+    void (*freeze)(void *opaque);
+    void (*thaw)(void *opaque);
+} VFIOPreregOps;
+
+/**
+ * VFIOPrereg: what is registered for one container
+ *
+ * To be embedded, with all fields private to prereg.c.
+ */
+typedef struct VFIOPrereg {
+    const VFIOPreregOps *ops;   /* set once, by init */
+    void *opaque;               /* set once, by init */
+    QLIST_HEAD(, VFIOPreregFollower) followers;
+    QLIST_HEAD(, VFIOPreregRange) ranges;
+    uint64_t bytes;             /* sum of @ranges */
+    QEMUBH *settle;             /* drops what was expected in vain */
+    bool reported;              /* a failure was reported */
+} VFIOPrereg;
+
+/**
+ * vfio_prereg_init: nothing is registered yet
+ * @prereg: to be used
+ * @ops: how to register
+ * @opaque: first argument of @ops
+ */
+void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,
+                      void *opaque);
+
+/**
+ * vfio_prereg_follow: register the RAM of an address space, now and later
+ * @prereg: initialized
+ * @as: the bus of devices, or what an IOMMU on it translates to
+ * @errp: set to the reason why some RAM could not be registered
+ *
+ * Regions that are not RAM, or that belong to a device of the host, are
+ * skipped; so is ROM which does not fill whole host pages.  What an IOMMU that
+ * is seen in @as translates to (get_target_as() of its class) is followed, too.
+ * To follow an address space twice is to have to unfollow it twice.
+ *
+ * Returns false, with nothing changed, if any RAM cannot be registered.  RAM
+ * that appears later unexpectedly and cannot be is reported once and stays
+ * unregistered: the host then refuses to map it.
+ */
+bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp);
+
+/**
+ * vfio_prereg_unfollow: undo that
+ * @prereg: initialized
+ * @as: followed; nothing of its RAM may be mapped any more if this is the last
+ *      time, since hosts forget a range that is mapped without unpinning it
+ */
+void vfio_prereg_unfollow(VFIOPrereg *prereg, AddressSpace *as);
+
+/**
+ * vfio_prereg_expect: register RAM that is about to become visible
+ * @prereg: initialized
+ * @mr: all of it will be seen in a followed address space as one section
+ * @errp: set to the reason why it cannot be registered
+ *
+ * If no section shows it when the main loop runs next, it is unregistered
+ * again.  Returns false with nothing changed.
+ */
+bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp);
+
+/**
+ * vfio_prereg_stop: unregister everything and follow nothing
+ * @prereg: initialized; as with vfio_prereg_unfollow()
+ */
+void vfio_prereg_stop(VFIOPrereg *prereg);
+
+/**
+ * vfio_prereg_bytes: how much is registered now
+ * @prereg: initialized
+ */
+uint64_t vfio_prereg_bytes(const VFIOPrereg *prereg);
+
+#endif /* HW_VFIO_PREREG_H */

@@ -1,0 +1,114 @@
+/*
+ * VFIO containers on sPAPR: the one window that a v1 host has
+ *
+ * VFIO_SPAPR_TCE_IOMMU has one window, in 4 KiB pages, which is there from the
+ * start and stays.  A guest window lies in it.  Pages are pinned as they are
+ * mapped, and nothing is registered.
+ *
+ * Invariant: KVM never handles hypercalls for a window in such a container: it
+ * would map pages that this container has not pinned.
+ *
+ * Everything here runs under the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/units.h"
+#include "memlock.h"
+#include "spapr.h"
+
+#define V1_PAGE_SHIFT 12
+
+/* What is offered to guests: it is so small that larger pages would be few */
+#define V1_PAGE_SIZES (64 * KiB | 4 * KiB)
+
+static bool v1_window_make(VFIOSpaprContainer *sc,
+                           const SpaprDmaWindow *window, uint32_t *page_shift,
+                           Error **errp)
+{
+    const VFIOSpaprInfo *info = &sc->info;
+    uint64_t start = window->geometry.bus_offset;
+    uint64_t size = spapr_dma_window_size(window);
+
+    if (start < info->start || size > info->size ||
+        start - info->start > info->size - size) {
+        error_setg(errp, "DMA window at 0x%" PRIx64 " of 0x%" PRIx64 " bytes"
+                   " does not lie in the only one of the host at 0x%" PRIx64
+                   " of 0x%" PRIx64 " bytes",
+                   start, size, info->start, info->size);
+        return false;
+    }
+    *page_shift = V1_PAGE_SHIFT;
+    return true;
+}
+
+static void v1_window_drop(VFIOSpaprContainer *sc, const VFIOHostWindow *hw)
+{
+    vfio_spapr_unmap_range(sc, hw->start, hw->size);
+}
+
+/* The only window can be the guest's default one, or follow it */
+static void v1_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
+{
+    limits->page_sizes &= V1_PAGE_SIZES;
+    limits->max_size = MIN(limits->max_size, sc->info.size);
+    limits->windows = MIN(limits->windows, QLIST_EMPTY(&sc->windows));
+}
+
+static bool v1_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)
+{
+    return bus_offset >= sc->info.start &&
+           bus_offset - sc->info.start < sc->info.size;
+}
+
+static bool v1_open(VFIOSpaprContainer *sc, Error **errp)
+{
+    ERRP_GUARD();
+    int ret = vfio_spapr_host_use(&sc->host, true);
+
+    if (ret) {
+        error_setg_errno(errp, -ret, "host does not enable its DMA window of"
+                         " 0x%" PRIx64 " bytes", sc->info.size);
+        if (ret == -ENOMEM) {
+            vfio_memlock_hint(errp, sc->info.size);
+        }
+        return false;
+    }
+    sc->container.bcontainer.pgsizes = 1ULL << V1_PAGE_SHIFT;
+    return true;
+}
+
+static void v1_close(VFIOSpaprContainer *sc)
+{
+    int ret = vfio_spapr_host_use(&sc->host, false);
+
+    if (ret) {
+        warn_report_once("vfio: host did not disable a container: %s",
+                         strerror(-ret));
+    }
+}
+
+static void v1_class_init(ObjectClass *klass, void *data)
+{
+    VFIOSpaprContainerClass *class = VFIO_IOMMU_SPAPR_CLASS(klass);
+
+    class->open = v1_open;
+    class->close = v1_close;
+    class->window_make = v1_window_make;
+    class->window_drop = v1_window_drop;
+    class->limits = v1_limits;
+    class->can_start = v1_can_start;
+}
+
+static const TypeInfo v1_types[] = {
+    {
+        .name = TYPE_VFIO_IOMMU_SPAPR_V1,
+        .parent = TYPE_VFIO_IOMMU_SPAPR,
+        .class_init = v1_class_init,
+    },
+};
+
+DEFINE_TYPES(v1_types)

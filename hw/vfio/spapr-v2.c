@@ -1,0 +1,500 @@
+/*
+ * VFIO containers on sPAPR: windows that a v2 host makes and removes
+ *
+ * VFIO_SPAPR_TCE_v2_IOMMU makes a window for each guest window, in pages that
+ * the host, the guest's window and the guest's RAM can all live with.
+ *
+ * Words: a *place* is a bus address at which the host starts windows.  The
+ * host chooses: the lowest of its places that is not taken.  What its places
+ * are is found out once, by trying, while it has no window.
+ *
+ * What can fail: opening, and making a window.  Each undoes its own steps.
+ * Removing cannot; what the host refuses then is reported once.
+ *
+ * Everything here runs under the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/host-utils.h"
+#include "exec/cpu-common.h"
+#include "exec/ramblock.h"
+#include "system/hostmem.h"
+#include "memlock.h"
+#include "spapr.h"
+#include "trace.h"
+
+/* Places that a host has for windows */
+#define V2_PLACES 2
+
+/* The upper one on bare metal, as far as it could not be found out */
+#define V2_PLACE_64 (1ULL << 59)
+
+/* Locked memory per entry: the hardware's table, and the driver's own */
+#define V2_ENTRY_BYTES 16ULL
+
+/* Host pages that the upper levels and the ends of two tables may need */
+#define V2_SLACK_PAGES 16
+
+/* Linux makes no window on bare metal whose bus addresses need more bits */
+#define V2_MAX_SHIFT 54
+
+/* One level of a TCE table should not need more than 2^6 host pages in a row */
+#define V2_LEVEL_PAGES_SHIFT 6
+
+typedef struct VFIOSpaprV2Container {
+    VFIOSpaprContainer parent_obj;
+    uint64_t places[V2_PLACES]; /* set once, by open */
+    unsigned places_known;      /* set once, by open */
+} VFIOSpaprV2Container;
+
+OBJECT_DECLARE_SIMPLE_TYPE(VFIOSpaprV2Container, VFIO_IOMMU_SPAPR_V2)
+
+/* What is asked of the host, for a message */
+typedef struct V2Request {
+    uint64_t size;
+    uint32_t page_shift;
+    uint32_t levels;
+} V2Request;
+
+/*
+ * The largest page that host, guest window and guest RAM can all live with,
+ * or -1.  RAM counts since a host page must lie in one page of its backing.
+ */
+static int v2_page_shift(const VFIOSpaprContainer *sc, uint32_t guest_shift)
+{
+    uint64_t most = MIN(1ULL << guest_shift,
+                        (uint64_t)qemu_minrampagesize());
+    uint64_t usable = sc->info.page_sizes & (most | (most - 1));
+
+    return usable ? 63 - clz64(usable) : -1;
+}
+
+static bool v2_choose_page(const VFIOSpaprContainer *sc,
+                           const SpaprDmaWindow *window, uint32_t *page_shift,
+                           Error **errp)
+{
+    ERRP_GUARD();
+    uint32_t guest_shift = window->geometry.page_shift;
+    int shift = v2_page_shift(sc, guest_shift);
+
+    if (shift < 0) {
+        error_setg(errp, "host has no DMA page size that fits: it offers the"
+                   " mask 0x%" PRIx64 ", the guest wants pages of 2^%u bytes,"
+                   " RAM has pages of 0x%" PRIx64 " bytes",
+                   sc->info.page_sizes, guest_shift,
+                   (uint64_t)qemu_minrampagesize());
+        error_append_hint(errp, "Restrict what the guest may use with the"
+                          " property pgsz of the PCI host bridge.\n");
+        return false;
+    }
+    *page_shift = shift;
+    return true;
+}
+
+static uint32_t v2_max_levels(const VFIOSpaprContainer *sc)
+{
+    return MAX(sc->info.max_levels, 1);
+}
+
+/* How many levels keep each block of a table of 2^@entries_shift small */
+static uint32_t v2_levels(const VFIOSpaprContainer *sc, uint32_t entries_shift)
+{
+    uint32_t block_shift = ctz64(qemu_real_host_page_size()) +
+                           V2_LEVEL_PAGES_SHIFT - ctz64(sizeof(uint64_t));
+    uint32_t levels = DIV_ROUND_UP(entries_shift, block_shift);
+
+    return MIN(MAX(levels, 1), v2_max_levels(sc));
+}
+
+/*
+ * The largest window with such pages.  Linux on bare metal refuses a table
+ * whose levels, of whole host pages each, could take more than a bus address
+ * has.  Hosts with one level keep their limit to themselves until asked for
+ * a window.
+ */
+static uint64_t v2_max_size(const VFIOSpaprContainer *sc, uint32_t page_shift)
+{
+    uint32_t host_page = ctz64(qemu_real_host_page_size() / sizeof(uint64_t));
+    uint32_t shift = V2_MAX_SHIFT;
+
+    for (; shift > page_shift; shift--) {
+        uint32_t entries_shift = shift - page_shift;
+        uint32_t levels = v2_levels(sc, entries_shift);
+        uint32_t level_shift = MAX(DIV_ROUND_UP(entries_shift, levels),
+                                   host_page);
+
+        if (level_shift * levels + page_shift <= V2_MAX_SHIFT) {
+            break;
+        }
+    }
+    return 1ULL << shift;
+}
+
+static int v2_remove(VFIOSpaprContainer *sc, uint64_t start)
+{
+    int ret = vfio_spapr_host_remove(&sc->host, start);
+
+    if (!ret) {
+        trace_vfio_spapr_remove_window(start);
+    }
+    return ret;
+}
+
+static void v2_remove_nofail(VFIOSpaprContainer *sc, uint64_t start)
+{
+    int ret = v2_remove(sc, start);
+
+    if (ret) {
+        warn_report_once("vfio: host did not remove its DMA window at 0x%"
+                         PRIx64 ", later ones may be refused: %s",
+                         start, strerror(-ret));
+    }
+}
+
+/*
+ * Ask for a table, and again with more levels if only its shape can be what
+ * is wrong.  Bounded by what the host knows, because every failure to
+ * allocate leaves memory accounted as locked in some kernels.
+ */
+static int v2_try_create(VFIOSpaprContainer *sc, V2Request *want,
+                         uint64_t *start)
+{
+    uint32_t most = v2_max_levels(sc);
+    int ret;
+
+    for (;;) {
+        ret = vfio_spapr_host_create(&sc->host, want->page_shift, want->size,
+                                     want->levels, start);
+        if ((ret != -ENOMEM && ret != -EINVAL) || want->levels >= most) {
+            return ret;
+        }
+        warn_report_once("vfio: host cannot make a DMA window with %u levels,"
+                         " trying up to %u; failures may use up the limit of"
+                         " locked memory", want->levels, most);
+        want->levels++;
+    }
+}
+
+/* Locked memory that registered RAM and the tables of windows take */
+static uint64_t v2_locked(const VFIOSpaprContainer *sc)
+{
+    uint64_t bytes = vfio_prereg_bytes(&sc->prereg);
+    const VFIOHostWindow *hw;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        bytes += (hw->size >> hw->page_shift) * V2_ENTRY_BYTES;
+    }
+    return bytes;
+}
+
+static void v2_create_error(const VFIOSpaprContainer *sc,
+                            const V2Request *want, int ret, Error **errp)
+{
+    ERRP_GUARD();
+    uint64_t entries = want->size >> want->page_shift;
+
+    error_setg_errno(errp, -ret, "host cannot make a DMA window of 0x%" PRIx64
+                     " bytes with pages of 2^%u bytes and %u of %u levels",
+                     want->size, want->page_shift, want->levels,
+                     sc->info.max_levels);
+    if (ret == -ENOMEM) {
+        vfio_memlock_hint(errp, v2_locked(sc) + entries * V2_ENTRY_BYTES);
+    } else if (ret == -ENOSPC) {
+        error_append_hint(errp, "It offers %u windows at once.\n",
+                          sc->info.max_windows);
+    }
+}
+
+/* Make the smallest host window, and tell where the host has put it */
+static bool v2_create_small(VFIOSpaprContainer *sc, uint64_t *start)
+{
+    uint32_t page_shift = ctz64(sc->info.page_sizes);
+    uint64_t size = (qemu_real_host_page_size() / sizeof(uint64_t)) <<
+                    page_shift;
+    int ret = vfio_spapr_host_create(&sc->host, page_shift, size, 1, start);
+
+    trace_vfio_spapr_probe_window(size, *start, ret);
+    return !ret;
+}
+
+/* A host that cannot be asked this way has unknown places */
+static void v2_probe_places(VFIOSpaprContainer *sc)
+{
+    VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2(sc);
+    unsigned most = MIN(sc->info.max_windows, V2_PLACES);
+    unsigned n = 0;
+
+    while (n < most && v2_create_small(sc, &v2->places[n])) {
+        n++;
+    }
+    v2->places_known = n;
+    while (n--) {
+        v2_remove_nofail(sc, v2->places[n]);
+    }
+}
+
+/*
+ * The host takes its lowest place that is not taken.  If the guest wants the
+ * other one, have a small window in the lowest meanwhile.
+ */
+static bool v2_needs_placeholder(VFIOSpaprContainer *sc,
+                                 const SpaprDmaWindow *window)
+{
+    const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2(sc);
+    const VFIOHostWindow *hw;
+
+    if (v2->places_known < 2 ||
+        window->geometry.bus_offset != v2->places[1]) {
+        return false;
+    }
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (hw->start == v2->places[0]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Make a host window that starts where the guest window does, or none */
+static bool v2_create(VFIOSpaprContainer *sc, const SpaprDmaWindow *window,
+                      uint32_t page_shift, Error **errp)
+{
+    ERRP_GUARD();
+    uint64_t wanted = window->geometry.bus_offset, start;
+    V2Request want = {
+        .size = spapr_dma_window_size(window),
+        .page_shift = page_shift,
+    };
+    int ret;
+
+    if (!is_power_of_2(want.size)) {
+        error_setg(errp, "host makes only DMA windows whose size is a power of"
+                   " two, not of 0x%" PRIx64 " bytes", want.size);
+        return false;
+    }
+    want.levels = v2_levels(sc, ctz64(want.size) - page_shift);
+    ret = v2_try_create(sc, &want, &start);
+    if (ret) {
+        v2_create_error(sc, &want, ret, errp);
+        return false;
+    }
+    trace_vfio_spapr_create_window(page_shift, want.levels, want.size, start);
+    if (start == wanted) {
+        return true;
+    }
+
+    v2_remove_nofail(sc, start);
+    error_setg(errp, "host puts the DMA window at 0x%" PRIx64 ", the guest"
+               " needs it at 0x%" PRIx64, start, wanted);
+    error_append_hint(errp, "Set dma_win_addr or dma64_win_addr of the PCI"
+                      " host bridge to what the host uses.\n");
+    return false;
+}
+
+static bool v2_window_make(VFIOSpaprContainer *sc,
+                           const SpaprDmaWindow *window, uint32_t *page_shift,
+                           Error **errp)
+{
+    uint64_t placeholder;
+    bool held, made;
+
+    if (!v2_choose_page(sc, window, page_shift, errp)) {
+        return false;
+    }
+    held = v2_needs_placeholder(sc, window) &&
+           v2_create_small(sc, &placeholder);
+    made = v2_create(sc, window, *page_shift, errp);
+    if (held) {
+        v2_remove_nofail(sc, placeholder);
+    }
+    return made;
+}
+
+static void v2_window_drop(VFIOSpaprContainer *sc, const VFIOHostWindow *hw)
+{
+    v2_remove_nofail(sc, hw->start);
+}
+
+/*
+ * How much of what may still be locked is there for a new table.  All
+ * containers of the address space will want one like it.
+ */
+static uint64_t v2_lockable(const VFIOSpaprContainer *sc)
+{
+    const VFIOContainerBase *bcontainer = &sc->container.bcontainer, *other;
+    uint64_t left = vfio_memlock_left(v2_locked(sc));
+    unsigned containers = 0;
+
+    QLIST_FOREACH(other, &bcontainer->space->containers, next) {
+        containers++;
+    }
+    return left == UINT64_MAX ? left : left / containers;
+}
+
+/*
+ * For how many pages of the guest a table can be made of @lockable bytes.
+ * KVM's own table of the window has one word for each.
+ */
+static uint64_t v2_most_tces(uint64_t lockable, uint32_t guest_shift,
+                             uint32_t page_shift)
+{
+    uint64_t slack = V2_SLACK_PAGES * qemu_real_host_page_size();
+
+    if (lockable == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    lockable -= MIN(lockable, slack);
+    return lockable / ((V2_ENTRY_BYTES << (guest_shift - page_shift)) +
+                       sizeof(uint64_t));
+}
+
+static void v2_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
+{
+    uint64_t lockable = v2_lockable(sc);
+    uint64_t asked = limits->page_sizes;
+    unsigned left = sc->info.max_windows;
+    const VFIOHostWindow *hw;
+
+    for (; asked; asked &= asked - 1) {
+        uint32_t guest_shift = ctz64(asked);
+        int page_shift = v2_page_shift(sc, guest_shift);
+
+        if (page_shift < 0) {
+            limits->page_sizes &= ~(1ULL << guest_shift);
+        } else {
+            limits->max_size = MIN(limits->max_size,
+                                   v2_max_size(sc, page_shift));
+            limits->max_tces = MIN(limits->max_tces,
+                                   v2_most_tces(lockable, guest_shift,
+                                                page_shift));
+        }
+    }
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        left -= !!left;
+    }
+    limits->windows = MIN(limits->windows, left);
+}
+
+static bool v2_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)
+{
+    const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2((void *)sc);
+    unsigned most = MIN(sc->info.max_windows, V2_PLACES);
+
+    for (unsigned i = 0; i < v2->places_known; i++) {
+        if (bus_offset == v2->places[i]) {
+            return true;
+        }
+    }
+    return bus_offset == sc->info.start ||
+           (v2->places_known < most && bus_offset == V2_PLACE_64);
+}
+
+/* Guests may map any RAM in any window: its pages must not be smaller */
+static bool v2_pages_fit(const VFIOSpaprContainer *sc, MemoryRegion *mr,
+                         Error **errp)
+{
+    ERRP_GUARD();
+    ram_addr_t offset;
+    RAMBlock *block = qemu_ram_block_from_host(memory_region_get_ram_ptr(mr),
+                                               false, &offset);
+    uint64_t page = qemu_ram_pagesize(block);
+    const VFIOHostWindow *hw;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (page < 1ULL << hw->page_shift) {
+            error_setg(errp, "RAM \"%s\" has pages of 0x%" PRIx64 " bytes, but"
+                       " the host's DMA window at 0x%" PRIx64 " takes only"
+                       " pages of 2^%u bytes", memory_region_name(mr), page,
+                       hw->start, hw->page_shift);
+            error_append_hint(errp, "Back it by pages as large as those of the"
+                              " RAM that the machine started with.\n");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool v2_expect_ram(VFIOSpaprContainer *sc, MemoryRegion *mr,
+                          Error **errp)
+{
+    return v2_pages_fit(sc, mr, errp) &&
+           vfio_prereg_expect(&sc->prereg, mr, errp);
+}
+
+/*
+ * A host whose groups cannot share a window says so when it puts one into all
+ * of them, which it has done to the new group if there is any.
+ */
+static bool v2_can_share(VFIOSpaprContainer *sc)
+{
+    uint64_t start;
+
+    if (!QLIST_EMPTY(&sc->windows) ||
+        !VFIO_IOMMU_SPAPR_V2(sc)->places_known) {
+        return true;
+    }
+    if (!v2_create_small(sc, &start)) {
+        return false;
+    }
+    v2_remove_nofail(sc, start);
+    return true;
+}
+
+static bool v2_open(VFIOSpaprContainer *sc, Error **errp)
+{
+    ERRP_GUARD();
+    int ret;
+
+    if (!sc->info.page_sizes) {
+        error_setg(errp, "host offers VFIO_SPAPR_TCE_v2_IOMMU but no dynamic"
+                   " DMA windows");
+        error_append_hint(errp, "Use the property x-spapr-v1 of the"
+                          " device.\n");
+        return false;
+    }
+    /* A group comes with a default window, which takes a place that we need */
+    ret = v2_remove(sc, sc->info.start);
+    if (ret) {
+        error_setg_errno(errp, -ret, "host does not drop its default DMA"
+                         " window at 0x%" PRIx64, sc->info.start);
+        return false;
+    }
+    v2_probe_places(sc);
+    return true;
+}
+
+static void v2_close(VFIOSpaprContainer *sc)
+{
+    /* The last window is gone, and the default one belongs to the group */
+}
+
+static void v2_class_init(ObjectClass *klass, void *data)
+{
+    VFIOSpaprContainerClass *class = VFIO_IOMMU_SPAPR_CLASS(klass);
+
+    class->registers_ram = true;
+    class->kvm_updates = true;
+    class->open = v2_open;
+    class->close = v2_close;
+    class->window_make = v2_window_make;
+    class->window_drop = v2_window_drop;
+    class->limits = v2_limits;
+    class->can_start = v2_can_start;
+    class->expect_ram = v2_expect_ram;
+    class->can_share = v2_can_share;
+}
+
+static const TypeInfo v2_types[] = {
+    {
+        .name = TYPE_VFIO_IOMMU_SPAPR_V2,
+        .parent = TYPE_VFIO_IOMMU_SPAPR,
+        .instance_size = sizeof(VFIOSpaprV2Container),
+        .class_init = v2_class_init,
+    },
+};
+
+DEFINE_TYPES(v2_types)
