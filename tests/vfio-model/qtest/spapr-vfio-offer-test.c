@@ -1,0 +1,181 @@
+/*
+ * What windows devices of the host leave to be offered
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "spapr-vfio-common.h"
+
+static void test_query(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+    g_assert_cmpint(q.status, ==, RTAS_OK);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, 1ULL << (54 - 24));
+    g_assert_cmphex(q.page_sizes, ==, 0x107);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 55).status, ==,
+                    RTAS_PARAM_ERROR);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+/*
+ * B4: tables of windows are locked memory.  RAM and the default window's leave
+ * less than 60 MiB, of which a page of 16 MiB takes 64 KiB for its 2^12 entries
+ * of 16 bytes, and a word for KVM.
+ */
+static void test_query_memlock(void)
+{
+    /* Who may lock more than the limit has none */
+    const char *wrapper = geteuid() ? "" :
+        "setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock ";
+    VfioTest *v = vfio_boot_under(wrapper, "host flavour=powernv memlock=320M\n"
+                                  ONE, NULL, VFIO1);
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+    SpaprDdwWindow w;
+
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, 512);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 24 + 10).status, ==,
+                    RTAS_PARAM_ERROR);
+    w = vfio_create(v, 24, 24 + 9, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+200000000/12:0]");
+    g_assert_cmpint(spapr_ddw_remove(v->t, w.liobn), ==, RTAS_OK);
+    spapr_assert_available(v->t, 1);
+    vfio_quit(v);
+
+    /* Nothing is left but for the default window */
+    v = vfio_boot_under(wrapper, "host flavour=powernv memlock=261M\n" ONE,
+                        NULL, VFIO1);
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmphex(q.largest, ==, 8);
+    g_assert_cmpuint(q.windows, ==, 1);
+    vfio_quit(v);
+    v = vfio_boot_under(wrapper, "host flavour=powernv memlock=266272K\n" ONE,
+                        NULL, VFIO1);
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmphex(q.largest, ==, 0);
+    g_assert_cmpuint(q.windows, ==, 0);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 24).status, ==,
+                    RTAS_PARAM_ERROR);
+    vfio_quit(v);
+}
+
+/* The host has fewer windows and pages than the PHB would allow */
+static void test_query_small_host(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv windows=1 pagesizes=64K\n"
+                            ONE, NULL, "-global spapr-pci-host-bridge.pgsz="
+                            "0x11000 ");
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.page_sizes, ==, 3);
+    vfio_assert_not_plugged(v, PLUG(1), "no DMA page size");
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(q.windows, ==, 1);
+    vfio_quit(v);
+}
+
+static void test_query_one_window(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv windows=1\n" ONE, NULL,
+                            VFIO1);
+
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_available(v->t, 1);
+    vfio_create(v, 16, 28, 0);
+    vfio_assert_host(v, "[0+10000000/12:0]");
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+static void test_query_v1(void)
+{
+    VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, VFIO1);
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+    g_assert_cmpuint(q.windows, ==, 0);
+    g_assert_cmphex(q.page_sizes, ==, 3);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    q = spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(q.windows, ==, 1);
+    g_assert_cmphex(q.largest, ==, (2 * GiB) >> 16);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 32).status, ==,
+                    RTAS_PARAM_ERROR);
+    vfio_create(v, 16, 31, 0);
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    spapr_assert_default(v->t);
+    vfio_quit(v);
+}
+
+static void test_limited_not_offered(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_PARAM_ERROR);
+    vfio_create(v, 16, 28, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
+    vfio_quit(v);
+}
+
+static void test_limited_offered(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv start64=4G\n" ONE, NULL,
+                            VFIO1);
+
+    g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_OK);
+    vfio_create(v, 16, 28, WINDOW_LIMITED);
+    vfio_assert_host(v, "[0+40000000/12:0 100000000+10000000/12:0]");
+    vfio_quit(v);
+}
+
+/* Four calls, and nothing of them is left */
+static void test_probe(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    g_assert_cmpuint(vfio_calls(v, "tce_create"), ==, 2 + 1);
+    g_assert_cmpuint(vfio_calls(v, "tce_remove"), ==, 1 + 2);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
+/* A host that cannot be probed still works */
+static void test_probe_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+
+    vfio_fault(v, "ioctl=tce_create,errno=ENOSPC,once");
+    vfio_assert_plugged(v, PLUG(1));
+    g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_PARAM_ERROR);
+    vfio_create(v, 16, 28, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
+    vfio_quit(v);
+}
+
+int main(int argc, char **argv)
+{
+    vfio_test_init(&argc, &argv);
+
+    qtest_add_func("spapr-vfio/query/B4", test_query);
+    qtest_add_func("spapr-vfio/query/B4-memlock", test_query_memlock);
+    qtest_add_func("spapr-vfio/query/small-host", test_query_small_host);
+    qtest_add_func("spapr-vfio/query/one-window", test_query_one_window);
+    qtest_add_func("spapr-vfio/query/v1", test_query_v1);
+    qtest_add_func("spapr-vfio/limited/not-offered", test_limited_not_offered);
+    qtest_add_func("spapr-vfio/limited/offered", test_limited_offered);
+    qtest_add_func("spapr-vfio/probe/calls", test_probe);
+    qtest_add_func("spapr-vfio/probe/refused", test_probe_refused);
+    return g_test_run();
+}
