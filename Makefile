@@ -31,7 +31,7 @@ setup:
 demo: setup
 	@scripts/build-target build/native.stamp native
 	@scripts/build-target build/ppc64le.stamp ppc64le
-	@tests/power-host/demo
+	@scripts/run-python tests/power-host/demo
 
 check: setup
 	@scripts/check
@@ -44,7 +44,8 @@ check-abi: setup
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
 		tests/vfio-model/libvfio-model.so \
 		tests/abi/abi-test tests/abi/abi-test.ppc64le
-	@tests/abi/compare-all build/project/tests/vfio-model/vfio-model \
+	@scripts/run-python tests/abi/compare-all \
+		build/project/tests/vfio-model/vfio-model \
 		build/project/tests/abi/abi-test \
 		build/project/tests/abi/abi-test.ppc64le
 
@@ -53,9 +54,11 @@ check-model: setup
 	@scripts/build-target build/stock.stamp stock
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
 		tests/vfio-model/libvfio-model.so
-	@tests/vfio-model/sweep build/project/tests/vfio-model/vfio-model \
+	@scripts/run-python tests/vfio-model/sweep \
+		build/project/tests/vfio-model/vfio-model \
 		build/asan/qemu-system-ppc64
-	@tests/vfio-model/weaknesses build/project/tests/vfio-model/vfio-model \
+	@scripts/run-python tests/vfio-model/weaknesses \
+		build/project/tests/vfio-model/vfio-model \
 		build/asan/qemu-system-ppc64 build/stock/qemu-system-ppc64
 
 check-stock: setup
@@ -78,7 +81,7 @@ bench: setup
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
 		tests/vfio-model/libvfio-model.so \
 		tests/vfio-model/libhost-pages.so
-	@tests/bench/run
+	@scripts/run-python tests/bench/run
 
 bench-quick: setup
 	@scripts/check bench

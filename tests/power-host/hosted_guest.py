@@ -10,8 +10,9 @@ import collections
 import re
 import tempfile
 
-import powerhost
-from powerhost import HERE, images, machine
+from spapr_dma import images, paths, powerhost, process
+
+HERE = paths.TOP / 'tests/power-host'
 
 MIB = 1 << 20
 DEFAULT_LIOBN, BIG_LIOBN = 0x80000000, 0x80000001
@@ -95,7 +96,7 @@ class Passthrough:
         return status
 
     def _find(self, pattern):
-        return machine.find(self.lines, pattern)
+        return process.find(self.lines, pattern)
 
     @property
     def disks(self):
@@ -106,7 +107,7 @@ class Passthrough:
     @property
     def devices(self):
         """(address, group, driver) of the host's devices."""
-        return [m.groups() for m in machine.find(
+        return [m.groups() for m in process.find(
             self.host.lines, r'^HOST device (\S+) group (\d+) driver (\S+)')]
 
     @property
@@ -164,7 +165,7 @@ class Passthrough:
         start = next((n for n, line in enumerate(self.lines)
                       if line.startswith('GUEST reading')), len(self.lines))
         return tuple(
-            sum(int(m[1], 0) == liobn for m in machine.find(part, TCE_CALL))
+            sum(int(m[1], 0) == liobn for m in process.find(part, TCE_CALL))
             for part in (self.lines[:start], self.lines[start:]))
 
     @property

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Results in the Test Anything Protocol."""
 
+import os
+import random
 import sys
 
 
@@ -25,6 +27,12 @@ class Tap:
     def equal(self, got, wanted, name):
         return self.check(got == wanted, name,
                           f'wanted {wanted!r}\ngot    {got!r}')
+
+    def seed(self):
+        """What SEED says, or a new one; printed, so that it can be given."""
+        seed = int(os.environ.get('SEED') or random.randrange(1 << 32))
+        self.note(f'SEED={seed}')
+        return seed
 
     @staticmethod
     def note(text):

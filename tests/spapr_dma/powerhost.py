@@ -15,14 +15,12 @@ In the host:  /in       what was copied in, script and lib.sh among it
 
 import os
 import pathlib
-import sys
 import tarfile
 import tempfile
 
-HERE = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(HERE.parent / 'guest/lib'))
-import images     # noqa: E402
-import machine    # noqa: E402
+from spapr_dma import images, paths, process
+
+HERE = paths.TOP / 'tests/power-host'
 
 SLOTS = ['pcie.0', 'pcie.1', 'pcie.3', 'pcie.4', 'pcie.5']
 OUT_SLOT = 'pcie.2'
@@ -44,7 +42,7 @@ class Host:
     def __init__(self, model='powernv9', kernel='6.12-64k', disks=(),
                  copies=None, with_qemu=True, traces=()):
         if len(disks) > (len(SLOTS) if model == 'powernv9' else 2):
-            raise images.Missing(f'{model} has no room for {len(disks)} '
+            raise paths.Missing(f'{model} has no room for {len(disks)} '
                                  'NVMe controllers: give fewer')
         self.model = model
         self.kernel = images.Kernel(kernel)
@@ -73,14 +71,14 @@ class Host:
                               images.code_version()), make)
 
     def _qemu(self):
-        binary = images.stripped(images.qemu_ppc64le())
-        sysroot = images.existing(images.BUILD / 'sysroot',
-                                  'run scripts/build-ppc64le --sysroot')
+        binary = images.stripped(paths.qemu_ppc64le())
+        sysroot = paths.existing(paths.BUILD / 'sysroot',
+                                 'run scripts/build-ppc64le --sysroot')
 
         def make():
             archive = images.Archive()
             archive.file('/qemu/qemu-system-ppc64', binary.read_bytes())
-            archive.copy('/qemu/vof.bin', images.firmware('vof.bin'))
+            archive.copy('/qemu/vof.bin', paths.firmware('vof.bin'))
             for name, path in images.libraries(binary, sysroot):
                 archive.copy('/usr/lib/powerpc64le-linux-gnu/' + name, path)
             loader = sysroot / 'lib64/ld64.so.2'
@@ -108,7 +106,7 @@ class Host:
 
     def _command(self, initrd, result):
         command = [
-            images.qemu(), '-L', images.firmware('skiboot.lid').parent,
+            paths.qemu(), '-L', paths.firmware('skiboot.lid').parent,
             '-M', self.model, '-m', '4G', '-smp', '2',
             '-accel', 'tcg,thread=multi', '-net', 'none',
             '-display', 'none', '-monitor', 'none', '-serial', 'stdio',
@@ -141,7 +139,7 @@ class Host:
         """Boot, run a shell script with args, collect what it left.
 
         Returns its exit status, or None if the host ended without telling;
-        raises machine.TimeLimit, with the console so far in self.lines.
+        raises process.TimeLimit, with the console so far in self.lines.
         """
         def line_seen(line):
             self.lines.append(line)
@@ -155,12 +153,12 @@ class Host:
                 out.truncate(OUT_BYTES)
             command = self._command(self._initrd(script, args, folder),
                                     result)
-            code, lines = machine.run(command, time_limit, line_seen)
-            if not machine.find(lines, 'Linux version'):
+            code, lines = process.run(command, time_limit, line_seen)
+            if not process.find(lines, 'Linux version'):
                 # Seen once, on a busy machine: skiboot ended in mid-line
                 line_seen(f'QEMU ended with status {code} before Linux was '
                           'started: once more')
-                code, _ = machine.run(command, time_limit, line_seen)
+                code, _ = process.run(command, time_limit, line_seen)
             self._collect(result)
         if code:
             line_seen(f'the QEMU of the host ended with status {code}')

@@ -16,12 +16,12 @@ import tempfile
 import time
 
 from client import Device
+from spapr_dma import paths
 
 BUID = 0x800000020000000
 MMIO_CPU, MMIO_BUS = 0x200080000000, 0x80000000
 SCRATCH = 0x10000           # guest memory for RTAS arguments and TCE lists
-TOP = pathlib.Path(__file__).resolve().parents[3]
-FIRMWARE = TOP / 'build/firmware/usr/share/qemu'
+FIRMWARE = paths.BUILD / 'firmware/usr/share/qemu'
 
 ISOLATION_STATE = 9001      # an indicator, of a slot by the index of its DRC
 PCI_DRC = 0x40000000

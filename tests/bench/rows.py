@@ -19,13 +19,11 @@ import subprocess
 import tempfile
 import time
 
-import images
-import machine
-import powerhost
 from bare_guest import (BIG_LIOBN, BIG_START, DEFAULT_LIOBN, H_GET_TCE,
                         H_PUT_TCE, H_STUFF_TCE, READ_WRITE, Machine, Trouble)
+from spapr_dma import images, paths, powerhost, process
 
-HERE = pathlib.Path(__file__).resolve().parents[1]
+HERE = paths.TOP / 'tests/bench'
 DEVICE = 'vfio-pci,host=0001:01:00.0,id=vfio0'
 HOTPLUG = {'driver': 'vfio-pci', 'host': '0001:01:00.0', 'id': 'vfio0'}
 HOST = """\
@@ -342,7 +340,7 @@ def lock(side, scale):
 def _cross(name, ingredients, tool, *arguments):
     """File that a tool for ppc64le makes of its arguments, if need be."""
     def make():
-        part = images.BUILD / f'images/{name}.part'
+        part = paths.BUILD / f'images/{name}.part'
         subprocess.run([images.CROSS + tool, '-o', part, *arguments],
                        check=True)
         try:
@@ -363,7 +361,7 @@ def _reader():
 
 
 def _linux_initrd(kernel):
-    init = (images.TOP / 'tests/guest/init').read_text()
+    init = (paths.TOP / 'tests/guest/init').read_text()
     reader = _reader()
 
     def make():
@@ -385,8 +383,8 @@ def _linux_reads(side, scale, ddw):
     with tempfile.TemporaryDirectory(prefix='bench.') as folder:
         disk = pathlib.Path(folder, 'disk')
         images.write_disk(disk, 64, 1)
-        status, lines = machine.run([
-            side.binary, '-L', images.firmware('vof.bin').parent,
+        status, lines = process.run([
+            side.binary, '-L', paths.firmware('vof.bin').parent,
             '-M', 'pseries,x-vof=on', '-cpu', 'power9', '-m', '1G',
             '-accel', 'tcg', '-nodefaults', '-display', 'none',
             '-serial', 'stdio', '-no-reboot',
@@ -412,7 +410,7 @@ def linux_reads(side, scale):
 
 def _stock_ppc64le():
     path = pathlib.Path(os.environ.get('QEMU_STOCK_PPC64LE') or
-                        images.BUILD / 'stock-ppc64le/qemu-system-ppc64')
+                        paths.BUILD / 'stock-ppc64le/qemu-system-ppc64')
     if not path.exists():
         raise Trouble(f'{path} is missing: run make bench')
     info = path.stat()
@@ -455,7 +453,7 @@ def _guest_on_host(host, name):
     log = host.text(name)
 
     def when(pattern):
-        found = machine.find(log, r'\[ *(\d+\.\d+)\] .*' + pattern)
+        found = process.find(log, r'\[ *(\d+\.\d+)\] .*' + pattern)
         if not found:
             raise Trouble(f'{name}: no "{pattern}" in the log of the guest')
         return float(found[-1][1])

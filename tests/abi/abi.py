@@ -5,12 +5,11 @@ import collections
 import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 
-ABI = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ABI.parent / 'power-host/lib'))
-import powerhost    # noqa: E402
+from spapr_dma import paths, powerhost, process
+
+ABI = paths.TOP / 'tests/abi'
 
 DEVICES = ['0000:01:00.0', '0001:01:00.0']
 SIZES = {'4K': 4096, '64K': 65536}
@@ -45,9 +44,8 @@ class Partition(powerhost.Host):
     """A host in a partition: every device on a PHB of its own."""
 
     def _command(self, initrd, result):
-        images = powerhost.images
         command = [
-            images.qemu(), '-L', images.firmware('vof.bin').parent,
+            paths.qemu(), '-L', paths.firmware('vof.bin').parent,
             '-M', 'pseries,x-vof=on,cap-cfpc=broken,cap-sbbc=broken,'
             'cap-ibs=broken', '-cpu', 'power9', '-m', '4G', '-smp', '2',
             '-accel', 'tcg,thread=multi', '-nodefaults', '-display', 'none',
@@ -116,7 +114,7 @@ class Variant:
             try:
                 host.run(ABI / 'on-host', [*self.arguments, *arguments],
                          time_limit)
-            except powerhost.machine.TimeLimit:
+            except process.TimeLimit:
                 pass
         if 'abi' not in host.files:
             raise NoTranscript('\n'.join(host.lines[-60:] + [

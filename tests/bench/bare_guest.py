@@ -15,10 +15,8 @@ import subprocess
 import tempfile
 import time
 
-import machine
+from spapr_dma import paths, process
 
-TOP = pathlib.Path(__file__).resolve().parents[3]
-BUILD = TOP / 'build'
 TICKS_PER_SECOND = 512e6
 HOST_PAGE = 64 << 10     # of POWER hosts
 
@@ -109,7 +107,7 @@ class Machine:
         self.control = folder / 'control'
         qmp = folder / 'qmp'
         command = [*wrapper, binary,
-                   '-L', BUILD / 'qemu/qemu-bundle/usr/local/share/qemu',
+                   '-L', paths.BUILD / 'qemu/qemu-bundle/usr/local/share/qemu',
                    '-M', 'pseries,x-vof=on,memory-backend=ram,'
                          'cap-cfpc=broken,cap-ibs=broken,'
                          'cap-ccf-assist=off',
@@ -137,7 +135,7 @@ class Machine:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=log, env=environment,
-                start_new_session=True, preexec_fn=machine.die_with_parent)
+                start_new_session=True, preexec_fn=process.die_with_parent)
         try:
             self.console = Stream(self.process.stdout.fileno(), 'the guest')
             self._connect(qmp)
@@ -157,7 +155,7 @@ class Machine:
             raise Trouble(f'{problem}: {said}') from None
 
     def close(self):
-        machine.kill(self.process)
+        process.kill(self.process)
         for stream in self.process.stdin, self.process.stdout, self.qmp:
             with contextlib.suppress(OSError):
                 stream.close()
@@ -293,8 +291,8 @@ class Machine:
 
 def guest_program():
     """Path of the guest program, built if it is missing or old."""
-    source = TOP / 'tests/bench/guest'
-    program = BUILD / 'images/bench-guest'
+    source = paths.TOP / 'tests/bench/guest'
+    program = paths.BUILD / 'images/bench-guest'
     newest = max(path.stat().st_mtime for path in source.iterdir())
     if not program.exists() or program.stat().st_mtime < newest:
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -309,7 +307,7 @@ def guest_program():
 
 def _built(variable, name):
     path = pathlib.Path(os.environ.get(variable) or
-                        BUILD / 'project/tests' / name)
+                        paths.BUILD / 'project/tests' / name)
     if not path.exists():
         raise Trouble(f'{path} is missing: run make bench')
     return path

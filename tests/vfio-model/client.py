@@ -10,7 +10,6 @@ import ctypes
 import fcntl
 import json
 import os
-import pathlib
 import re
 import socket
 import struct
@@ -18,9 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] /
-                    'guest/lib'))
-from tap import Tap     # noqa: E402
+from spapr_dma.tap import Tap
 
 GIB = 1 << 30
 MIB = 1 << 20

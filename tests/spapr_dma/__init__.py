@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What tests of several tiers share.
+
+paths      where the things are that were built
+tap        results in the Test Anything Protocol
+process    a command with a time limit, and what it printed
+images     Debian kernels, initramfs images, disks
+powerhost  a Linux VFIO and KVM host on an emulated POWER machine
+
+What only one tier needs lies beside its programs.  scripts/run-python runs
+a program with this package on its path.
+"""
