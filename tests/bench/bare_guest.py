@@ -5,20 +5,23 @@ The program is told what to do over its console and QEMU over QMP, so that
 both can be timed from outside.  See guest/guest.c for the commands.
 """
 
-import contextlib
-import json
 import os
 import pathlib
 import select
-import socket
 import subprocess
 import tempfile
 import time
 
-from spapr_dma import paths, process
+from qemu.machine import QEMUMachine
+from qemu.machine.machine import QEMUMachineError
+from qemu.qmp import ExecuteError, QMPError
+
+from spapr_dma import model, paths, process
 
 TICKS_PER_SECOND = 512e6
 HOST_PAGE = 64 << 10     # of POWER hosts
+LIMIT = 300              # seconds to wait for an answer
+BUNDLE = paths.BUILD / 'qemu/qemu-bundle/usr/local/share/qemu'
 
 H_GET_TCE, H_PUT_TCE, H_STUFF_TCE = 0x1c, 0x20, 0x138
 CREATE, REMOVE, RESET = 0x2027, 0x2028, 0x2029
@@ -32,34 +35,33 @@ class Trouble(Exception):
     """The machine did not do what the benchmark relies on."""
 
 
-@contextlib.contextmanager
-def _talking_to(what):
-    try:
-        yield
-    except OSError as problem:
-        raise Trouble(f'{what} is gone: {problem.strerror}') from None
+class Console:
+    """Lines from and to the guest program."""
 
+    def __init__(self, socket):
+        self.socket, self.data = socket, b''
 
-class Stream:
-    """Lines from a file descriptor, with a time limit."""
-
-    def __init__(self, fd, what):
-        self.fd, self.what, self.data = fd, what, b''
-
-    def line(self, timeout):
-        end = time.monotonic() + timeout
+    def read(self):
+        end = time.monotonic() + LIMIT
         while b'\n' not in self.data:
             left = end - time.monotonic()
-            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-                raise Trouble(f'no answer from {self.what} '
-                              f'within {timeout} s')
-            with _talking_to(self.what):
-                more = os.read(self.fd, 65536)
+            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+                raise Trouble(f'no answer from the guest in {LIMIT} s')
+            try:
+                more = self.socket.recv(65536)
+            except OSError as problem:
+                raise Trouble(f'the guest is gone: {problem}') from None
             if not more:
-                raise Trouble(f'{self.what} is gone')
+                raise Trouble('the guest is gone')
             self.data += more
         line, self.data = self.data.split(b'\n', 1)
         return line.decode(errors='replace').strip()
+
+    def write(self, line):
+        try:
+            self.socket.sendall(line.encode() + b'\n')
+        except OSError as problem:
+            raise Trouble(f'the guest is gone: {problem}') from None
 
 
 class Result:
@@ -82,7 +84,7 @@ class Result:
         return self
 
 
-class Machine:
+class Machine(QEMUMachine):
     """One QEMU with the guest program in it; use as a context manager.
 
     binary: the qemu-system-ppc64
@@ -93,101 +95,63 @@ class Machine:
     wrapper: words before the command, such as valgrind's
     incoming: a migration URI to wait for
     more: further arguments
-    limit: seconds to wait for an answer
 
     If it fails, Trouble also has what QEMU said.
     """
 
     def __init__(self, binary, memory=256, host=None, devices=(),
-                 wrapper=(), incoming=None, more=(), limit=300):
-        self.limit = limit
-        environment = dict(os.environ)
+                 wrapper=(), incoming=None, more=()):
         self.folder = tempfile.TemporaryDirectory(prefix='bench.')
-        folder = pathlib.Path(self.folder.name)
-        self.control = folder / 'control'
-        qmp = folder / 'qmp'
-        command = [*wrapper, binary,
-                   '-L', paths.BUILD / 'qemu/qemu-bundle/usr/local/share/qemu',
-                   '-M', 'pseries,x-vof=on,memory-backend=ram,'
-                         'cap-cfpc=broken,cap-ibs=broken,'
-                         'cap-ccf-assist=off',
-                   '-object', 'memory-backend-ram,id=ram,reserve=off,'
-                              f'size={memory}M',
-                   '-cpu', 'power9', '-m', f'{memory}M', '-accel', 'tcg',
-                   '-nodefaults', '-display', 'none', '-serial', 'stdio',
-                   '-qmp', f'unix:{qmp},server=on,wait=off',
-                   '-kernel', guest_program(), *more]
+        folder = self.folder.name
+        self.control = f'{folder}/control'
+        arguments = [
+            '-L', BUNDLE, '-M', 'pseries,x-vof=on,memory-backend=ram,'
+            'cap-cfpc=broken,cap-ibs=broken,cap-ccf-assist=off',
+            '-object', 'memory-backend-ram,id=ram,reserve=off,'
+                       f'size={memory}M',
+            '-cpu', 'power9', '-m', f'{memory}M', '-accel', 'tcg',
+            '-nodefaults', '-kernel', guest_program(), *more]
         for device in devices:
-            command += ['-device', device]
+            arguments += ['-device', device]
         if incoming:
-            command += ['-incoming', incoming]
+            arguments += ['-incoming', incoming]
         if host:
-            topology = folder / 'host'
+            topology = pathlib.Path(folder, 'host')
             topology.write_text(host)
-            command = [vfio_model(), 'run', '--topology', topology,
-                       '--control', self.control, '--', *command]
-            environment['LD_PRELOAD'] = str(
-                vfio_model().with_name('libhost-pages.so'))
-            environment['HOST_PAGE'] = str(HOST_PAGE)
-        self.qmp = socket.socket(socket.AF_UNIX)
-        self.log = folder / 'log'
-        with open(self.log, 'wb') as log:
-            self.process = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=log, env=environment,
-                start_new_session=True, preexec_fn=process.die_with_parent)
+            pages = vfio_model().with_name('libhost-pages.so')
+            wrapper = ['env', f'LD_PRELOAD={pages}', f'HOST_PAGE={HOST_PAGE}',
+                       vfio_model(), 'run', '--topology', topology,
+                       '--control', self.control, '--', *wrapper]
+        super().__init__(
+            str(binary), [str(word) for word in arguments],
+            [str(word) for word in (*process.DIES_WITH_PARENT, *wrapper)],
+            base_temp_dir=folder, qmp_timer=LIMIT)
+        self.set_console()
         try:
-            self.console = Stream(self.process.stdout.fileno(), 'the guest')
-            self._connect(qmp)
+            self.launch()
+            self.console = Console(self.console_socket)
             if not incoming:
                 self.expect('ready')
         except BaseException as problem:
             self.__exit__(None, problem, None)
             raise
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, _kind, problem, _trace):
-        said = self.log.read_text(errors='replace').strip()[-3000:]
-        self.close()
-        if isinstance(problem, (Trouble, OSError)) and said:
-            raise Trouble(f'{problem}: {said}') from None
-
-    def close(self):
-        process.kill(self.process)
-        for stream in self.process.stdin, self.process.stdout, self.qmp:
-            with contextlib.suppress(OSError):
-                stream.close()
+        self.kill()
         self.folder.cleanup()
-
-    def _connect(self, path):
-        end = time.monotonic() + 60
-        while True:
-            try:
-                self.qmp.connect(str(path))
-                break
-            except OSError:
-                if self.process.poll() is not None:
-                    raise Trouble('QEMU ended') from None
-                if time.monotonic() > end:
-                    raise Trouble('no QMP socket') from None
-                time.sleep(0.01)
-        self.monitor = Stream(self.qmp.fileno(), 'QMP')
-        self.monitor.line(60)
-        self.ask('qmp_capabilities')
+        if isinstance(problem, QEMUMachineError):   # has what QEMU said
+            raise Trouble(f'QEMU does not start: {problem}') from None
+        if isinstance(problem, (Trouble, OSError)) and self.get_log():
+            raise Trouble(f'{problem}: {self.get_log()[-3000:]}') from None
 
     def ask(self, name, **arguments):
-        """A QMP command; returns its result, skipping events."""
-        with _talking_to('QMP'):
-            self.qmp.sendall(json.dumps(
-                {'execute': name, 'arguments': arguments}).encode())
-        while True:
-            answer = json.loads(self.monitor.line(self.limit))
-            if 'error' in answer:
-                raise Trouble(f'{name}: {answer["error"]["desc"]}')
-            if 'return' in answer:
-                return answer['return']
+        """A QMP command; returns its result."""
+        try:
+            return self.cmd(name, arguments)
+        except ExecuteError as problem:
+            raise Trouble(f'{name}: {problem}') from None
+        except (QMPError, OSError) as problem:
+            raise Trouble(f'QMP is gone: {problem}') from None
 
     def timed(self, name, **arguments):
         """Seconds from a QMP command to its answer."""
@@ -196,18 +160,16 @@ class Machine:
         return time.monotonic() - start
 
     def expect(self, word):
-        line = self.console.line(self.limit)
+        line = self.console.read()
         if line != word:
             raise Trouble(f'the guest program says {line}, not {word}')
 
     def send(self, name, *numbers):
-        words = [name, *(f'{number:x}' for number in numbers)]
-        with _talking_to('the guest'):
-            self.process.stdin.write((' '.join(words) + '\n').encode())
-            self.process.stdin.flush()
+        self.console.write(' '.join(
+            [name, *(f'{number:x}' for number in numbers)]))
 
     def result(self):
-        return Result(self.console.line(self.limit))
+        return Result(self.console.read())
 
     def guest(self, name, *numbers):
         """Have the guest program do something; returns a Result."""
@@ -250,34 +212,28 @@ class Machine:
 
     def resident(self):
         """Bytes of host memory that the process holds."""
-        status = pathlib.Path(f'/proc/{self.process.pid}/status').read_text()
+        status = pathlib.Path(f'/proc/{self.get_pid()}/status').read_text()
         kib = next(line.split()[1] for line in status.splitlines()
                    if line.startswith('VmRSS:'))
         return int(kib) << 10
 
     def cpu_seconds(self):
         """Time that the process has had of the CPUs, kernel included."""
-        stat = pathlib.Path(f'/proc/{self.process.pid}/stat').read_text()
+        stat = pathlib.Path(f'/proc/{self.get_pid()}/stat').read_text()
         user, kernel = stat.rsplit(')', 1)[1].split()[11:13]
         return (int(user) + int(kernel)) / os.sysconf('SC_CLK_TCK')
 
     def ioctls(self):
         """How often the host was asked what, as a dictionary."""
-        with socket.socket(socket.AF_UNIX) as control:
-            control.connect(str(self.control))
-            control.sendall(b'ledger\n')
-            text = b''
-            while more := control.recv(65536):
-                text += more
-        return {name: sum(results.values())
-                for name, results in json.loads(text)['calls'].items()}
+        calls = model.ledger(self.control)['calls']
+        return {name: sum(results.values()) for name, results in calls.items()}
 
     def migrate_to(self, uri):
         """Migrate; returns what QMP says when it is done."""
         self.ask('migrate-set-parameters', **{
             'max-bandwidth': 1 << 40, 'downtime-limit': 2000000})
         self.ask('migrate', uri=uri)
-        end = time.monotonic() + self.limit
+        end = time.monotonic() + LIMIT
         while time.monotonic() < end:
             info = self.ask('query-migrate')
             if info.get('status') == 'completed':

@@ -4,6 +4,7 @@
 paths      where the things are that were built
 tap        results in the Test Anything Protocol
 process    a command with a time limit, and what it printed
+model      the control socket of the model of a host (tests/vfio-model)
 images     Debian kernels, initramfs images, disks
 powerhost  a Linux VFIO and KVM host on an emulated POWER machine
 

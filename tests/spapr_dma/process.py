@@ -7,7 +7,6 @@ the group is gone afterwards: it is killed at the time limit, on an
 exception, on SIGTERM, and by the kernel if this process is killed itself.
 """
 
-import ctypes
 import os
 import re
 import select
@@ -16,16 +15,12 @@ import subprocess
 import sys
 import time
 
-PR_SET_PDEATHSIG = 1
+# Words before a command: the kernel kills it when its parent ends
+DIES_WITH_PARENT = ('setpriv', '--pdeathsig', 'KILL')
 
 
 class TimeLimit(Exception):
     """The machine did not end in time."""
-
-
-def die_with_parent():
-    """For preexec_fn: the kernel kills the process when its parent ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _terminated(number, _frame):
@@ -68,9 +63,9 @@ def run(command, time_limit, on_line=None):
     signal.signal(signal.SIGTERM, _terminated)
     lines = []
     process = subprocess.Popen(
-        [str(word) for word in command], stdin=subprocess.DEVNULL,
+        [*DIES_WITH_PARENT, *map(str, command)], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True, preexec_fn=die_with_parent)
+        start_new_session=True)
     try:
         for line in _lines(process, time.monotonic() + time_limit):
             lines.append(line)

@@ -8,15 +8,14 @@ itself again under the model for each case; there, the function runs.
 
 import ctypes
 import fcntl
-import json
 import os
 import re
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
 
+from spapr_dma import model
 from spapr_dma.tap import Tap
 
 GIB = 1 << 30
@@ -155,15 +154,11 @@ class Device:
 
 def control(command):
     """Talk to the model that this process runs under."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.environ['VFIO_MODEL_CONTROL'])
-        connection.sendall(command.encode() + b'\n')
-        with connection.makefile() as answer:
-            return answer.read()
+    return model.control(os.environ['VFIO_MODEL_CONTROL'], command)
 
 
 def ledger():
-    return json.loads(control('ledger'))
+    return model.ledger(os.environ['VFIO_MODEL_CONTROL'])
 
 
 # ---- test lines ----
@@ -187,11 +182,11 @@ def check(what, got, want):
         print(f'not ok - {what}: {got!r}, expected {want!r}')
 
 
-def _start(model, script, function, topology, options, folder):
+def _start(command, script, function, topology, options, folder):
     path = os.path.join(folder, 'topology')
     with open(path, 'w', encoding='utf-8') as file:
         file.write(topology)
-    command = [model, 'run', '--topology', path, '--control',
+    command = [command, 'run', '--topology', path, '--control',
                os.path.join(folder, 'control'), '--ledger',
                os.path.join(folder, 'ledger'), *options, '--',
                sys.executable, script, '--case', function.__name__]
@@ -199,12 +194,12 @@ def _start(model, script, function, topology, options, folder):
                           stderr=subprocess.PIPE, text=True)
 
 
-def _run_all(model, script):
+def _run_all(command, script):
     t = Tap()
     for function, topology, options in CASES:
         name = function.__name__.removeprefix('case_')
         with tempfile.TemporaryDirectory(prefix='vfio-model.') as folder:
-            done = _start(os.path.abspath(model), script, function,
+            done = _start(os.path.abspath(command), script, function,
                           topology, options, folder)
         for line in done.stdout.splitlines():
             if found := re.match('(not )?ok - (.*)', line):

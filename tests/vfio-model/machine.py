@@ -6,17 +6,18 @@ test, and the DMA engine is programmed as its driver would.
 """
 
 import json
-import os
 import pathlib
 import re
-import socket
 import struct
-import subprocess
 import tempfile
 import time
 
+from qemu.machine import QEMUQtestMachine
+from qemu.machine.machine import AbnormalShutdown, QEMUMachineError
+from qemu.qmp import QMPError
+
 from client import Device
-from spapr_dma import paths
+from spapr_dma import model, paths, process
 
 BUID = 0x800000020000000
 MMIO_CPU, MMIO_BUS = 0x200080000000, 0x80000000
@@ -30,6 +31,9 @@ H_GET_TCE, H_PUT_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT = 0x1c, 0x20, 0x138, \
                                                         0x13c
 
 END_LIMIT = 60              # seconds
+# QEMU itself leaks at exit; the ledger finds our leaks
+SANITIZERS = ('UBSAN_OPTIONS=print_stacktrace=1',
+              'ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0')
 
 
 class Ended(Exception):
@@ -40,171 +44,123 @@ class NoVerb(Exception):
     """This build has no qtest verb for hypercalls."""
 
 
-def _connect(listener, process):
-    listener.settimeout(0.2)
-    end = time.monotonic() + END_LIMIT
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            connection, _ = listener.accept()
-            connection.settimeout(60)
-            return connection.makefile('rw')
-        except socket.timeout:
-            pass
-    raise Ended
-
-
-class Machine:
+class Machine(QEMUQtestMachine):
     """One run; a context manager.
 
-    model, qemu: commands; topology: text; devices: -device options; options:
-    of vfio-model; more: of QEMU.
+    command: vfio-model; topology: text; devices: -device options; options:
+    of vfio-model; more: of QEMU.  It may end at once: see runs.
     """
 
-    def __init__(self, model, qemu, topology, devices, options=(), more=()):
+    def __init__(self, command, qemu, topology, devices, options=(), more=()):
         self.folder = tempfile.TemporaryDirectory(prefix='vfio-machine.')
         self.path = pathlib.Path(self.folder.name)
         (self.path / 'topology').write_text(topology)
-        sockets = [self._listen(name) for name in ('qtest', 'qmp')]
+        wrapper = [
+            *process.DIES_WITH_PARENT, 'env', *SANITIZERS, command, 'run',
+            '--topology', f'{self.path}/topology', '--ledger',
+            f'{self.path}/ledger', '--control', f'{self.path}/control',
+            *options, '--']
         arguments = [
-            model, 'run', '--topology', self.path / 'topology', '--ledger',
-            self.path / 'ledger', '--control', self.path / 'control',
-            *options, '--', qemu, '-accel', 'qtest', '-M', 'pseries',
-            '-m', '256M,slots=4,maxmem=4G', '-display', 'none',
-            '-nodefaults', '-serial', 'null', '-L', FIRMWARE,
-            '-qtest-log', 'none', '-qtest', f'unix:{self.path}/qtest',
-            '-qmp', f'unix:{self.path}/qmp', *more]
+            '-M', 'pseries', '-m', '256M,slots=4,maxmem=4G', '-nodefaults',
+            '-serial', 'null', '-L', str(FIRMWARE), '-qtest-log', 'none',
+            *more]
         for device in devices:
             arguments += ['-device', device]
-        # with sanitizers: QEMU itself leaks at exit, the ledger finds our leaks
-        environment = {
-            **os.environ, 'UBSAN_OPTIONS': 'print_stacktrace=1',
-            'ASAN_OPTIONS': 'detect_leaks=0:detect_stack_use_after_return=0'}
-        self.log = open(self.path / 'log', 'w+', encoding='utf-8')
-        self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=self.log,
-                                        env=environment)
+        super().__init__(qemu, arguments, wrapper, 'qemu', self.folder.name,
+                         END_LIMIT)
         try:
-            self.qtest, self.qmp = (_connect(s, self.process)
-                                    for s in sockets)
-            self._read_qmp()
-            self.monitor('qmp_capabilities')
-        except (Ended, OSError):
-            self.wait()
-            self.qtest = self.qmp = None
+            self.launch()
+        except QEMUMachineError:
+            pass
         except BaseException:
-            self.__exit__()
+            self.__exit__(None, None, None)
             raise
-        finally:
-            for s in sockets:
-                s.close()
-
-    def _listen(self, name):
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(self.path / name))
-        listener.listen(1)
-        return listener
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *unused):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
+        self.kill()
         self.folder.cleanup()
+
+    def _post_launch(self):
+        super()._post_launch()
+        self._qtest.settimeout(END_LIMIT)
 
     @property
     def runs(self):
-        return self.qtest is not None and self.process.poll() is None
+        return self.is_running()
 
     def output(self):
-        return (self.path / 'log').read_text(errors='replace')
+        log = self.get_log()        # there is one when it has ended
+        return log if log is not None else pathlib.Path(
+            self.log_dir, 'qemu.log').read_text(errors='replace')
 
     def sanitizer_report(self):
         """What a sanitizer had to say so far, or None."""
         found = re.search(r'Sanitizer|runtime error:', self.output())
         return self.output()[max(0, found.start() - 200):] if found else None
 
-    def wait(self):
-        """Its exit status, negative for a signal; it is killed if it hangs."""
+    def end(self):
+        """Wait for that; the exit status, negative for a signal: that of
+        SIGKILL if it hangs."""
         try:
-            return self.process.wait(END_LIMIT)
-        except subprocess.TimeoutExpired:
-            self.log.write(f'killed: no end within {END_LIMIT} s\n')
-            self.log.flush()
-            self.process.kill()
-            return self.process.wait()
+            self.wait(END_LIMIT)
+        except AbnormalShutdown:
+            pass
+        return self.exitcode()
 
     def quit(self):
         """End it; the exit status, negative for a signal, and the ledger."""
-        if self.runs:
-            try:
-                self.monitor('quit')
-            except (Ended, OSError):
-                pass
-        status = self.wait()
+        try:
+            self.shutdown(timeout=END_LIMIT)
+        except AbnormalShutdown:
+            pass
         ledger = self.path / 'ledger'
-        return status, (json.loads(ledger.read_text())
-                        if ledger.exists() else None)
+        return self.exitcode(), (json.loads(ledger.read_text())
+                                 if ledger.exists() else None)
 
     # ---- the model ----
 
     def control(self, command):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self.path / 'control'))
-            connection.sendall(command.encode() + b'\n')
-            with connection.makefile() as answer:
-                return answer.read()
+        return model.control(self.path / 'control', command)
 
     def ledger(self):
-        return json.loads(self.control('ledger'))
+        return model.ledger(self.path / 'control')
 
     # ---- QMP ----
 
-    def _read_qmp(self):
-        line = self.qmp.readline()
-        if not line:
-            raise Ended
-        return json.loads(line)
-
     def monitor(self, command, **arguments):
         """The answer: {'return': ...} or {'error': ...}."""
-        self.qmp.write(json.dumps({'execute': command,
-                                   'arguments': arguments}))
-        self.qmp.flush()
-        while True:
-            answer = self._read_qmp()
-            if 'event' not in answer:
-                return answer
+        if not self.runs:
+            raise Ended
+        try:
+            return self.qmp(command, arguments)
+        except (QMPError, OSError) as problem:
+            raise Ended from problem
 
     # ---- qtest ----
 
-    def _qtest(self, line):
+    def _qtest_words(self, line):
+        if not self.runs:
+            raise Ended
         try:
-            self.qtest.write(line + '\n')
-            self.qtest.flush()
-            while True:
-                answer = self.qtest.readline()
-                if not answer:
-                    raise Ended
-                if not answer.startswith('IRQ'):
-                    return answer.split()
+            answer = self.qtest(line)
         except OSError as problem:
             raise Ended from problem
+        if not answer:
+            raise Ended
+        return answer.split()
 
     def write(self, address, data):
-        self._qtest(f'write {address:#x} {len(data):#x} 0x{data.hex()}')
+        self._qtest_words(f'write {address:#x} {len(data):#x} 0x{data.hex()}')
 
     def read(self, address, size):
-        return bytes.fromhex(self._qtest(f'read {address:#x} {size:#x}')
+        return bytes.fromhex(self._qtest_words(f'read {address:#x} {size:#x}')
                              [1][2:])
 
     def rtas(self, name, arguments, outputs):
         """The words that the call gives back, the status signed."""
         self.write(SCRATCH, struct.pack(f'>{len(arguments)}I', *arguments))
-        self._qtest(f'rtas {name} {len(arguments)} {SCRATCH:#x} {outputs} '
-                    f'{SCRATCH + 0x800:#x}')
+        self._qtest_words(f'rtas {name} {len(arguments)} {SCRATCH:#x} '
+                          f'{outputs} {SCRATCH + 0x800:#x}')
         words = struct.unpack(f'>i{outputs - 1}I',
                               self.read(SCRATCH + 0x800, 4 * outputs))
         return words
@@ -212,7 +168,7 @@ class Machine:
     def hcall(self, opcode, *arguments):
         """The return code, signed."""
         words = ' '.join(f'{a:#x}' for a in arguments)
-        answer = self._qtest(f'hcall {opcode:#x} {words}')
+        answer = self._qtest_words(f'hcall {opcode:#x} {words}')
         if answer[0] != 'OK':
             raise NoVerb
         return int(answer[1])
