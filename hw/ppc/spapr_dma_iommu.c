@@ -89,7 +89,8 @@ void spapr_dma_notify_unmap(SpaprDmaWindow *window, uint64_t index,
 {
     IOMMUNotifier *n;
 
-    if (!window->notified || !spapr_dma_mapped_extent(window, &index, &count)) {
+    if (!window->notified ||
+        !spapr_tce_store_extent(window->store, &index, &count)) {
         return;
     }
     IOMMU_NOTIFIER_FOREACH(n, &window->iommu) {

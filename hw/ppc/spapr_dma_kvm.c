@@ -159,11 +159,11 @@ static void table_detach(uint64_t *words, const SpaprTceStore *store)
 }
 #endif
 
-static bool window_bears_kvm(const SpaprDmaWindow *window)
+static bool window_bears_kvm(SpaprDmaWindow *window)
 {
     const SpaprDmaMapper *mapper;
 
-    if (!memory_region_is_mapped(MEMORY_REGION((void *)&window->iommu)) ||
+    if (!memory_region_is_mapped(MEMORY_REGION(&window->iommu)) ||
         !kvm->present() || spapr_dma_space_notified(window->space) ||
         window->geometry.entries > UINT32_MAX) {
         return false;

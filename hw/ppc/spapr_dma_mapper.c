@@ -161,7 +161,7 @@ static guint mappers_put_run(SpaprDmaWindow *window, const SpaprTceRun *run,
     guint i;
 
     if (!run->perm) {
-        if (spapr_dma_mapped_extent(window, &index, &count)) {
+        if (spapr_tce_store_extent(window->store, &index, &count)) {
             spapr_dma_mappers_unmap(window, index, count);
         }
         return window->mappers->len;
@@ -308,8 +308,9 @@ bool spapr_dma_mapper_replay(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     return true;
 }
 
-static void mapper_unmap_target(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
-                                uint64_t addr, uint64_t size)
+/* Map anew what leads to a range of the target, as far as RAM is there */
+static void mapper_renew(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
+                         uint64_t addr, uint64_t size)
 {
     uint32_t page_shift = window->geometry.page_shift;
     uint64_t index = 0;
@@ -323,13 +324,16 @@ static void mapper_unmap_target(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
             last = MIN(bytes, addr + size - run.target) - 1;
             first >>= page_shift;
             last >>= page_shift;
-            mapper_unmap(mapper, window, run.index + first, last - first + 1);
+            first += run.index;
+            last += run.index;
+            mapper_unmap(mapper, window, first, last - first + 1);
+            mapper_sync(mapper, window, first, last - first + 1);
         }
     }
 }
 
-void spapr_dma_mapper_unmap_ram(SpaprDmaMapper *mapper, const AddressSpace *as,
-                                uint64_t addr, uint64_t size)
+void spapr_dma_mapper_renew(SpaprDmaMapper *mapper, const AddressSpace *as,
+                            uint64_t addr, uint64_t size)
 {
     SpaprDmaWindow *window;
 
@@ -339,7 +343,7 @@ void spapr_dma_mapper_unmap_ram(SpaprDmaMapper *mapper, const AddressSpace *as,
     QLIST_FOREACH(window, &mapper->space->windows, next) {
         if (window->target == as &&
             g_ptr_array_find(window->mappers, mapper, NULL)) {
-            mapper_unmap_target(mapper, window, addr, size);
+            mapper_renew(mapper, window, addr, size);
         }
     }
 }

@@ -75,17 +75,6 @@ static inline uint64_t spapr_dma_bytes(const SpaprDmaWindow *window,
     return count << window->geometry.page_shift;
 }
 
-/**
- * spapr_dma_mapped_extent: what a range has mapped
- * @window: an enabled window
- * @index: in: first entry; out: the first that has permission
- * @count: in: how many; out: how many up to the last that has permission
- *
- * Returns false, with both undefined, if there is none.
- */
-bool spapr_dma_mapped_extent(const SpaprDmaWindow *window, uint64_t *index,
-                             uint64_t *count);
-
 /* ---- spapr_dma_mapper.c ---- */
 
 /* The space of @as, made if there is none; freed with its last user */

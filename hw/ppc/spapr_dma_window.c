@@ -30,6 +30,7 @@
 #include "qapi/error.h"
 #include "exec/address-spaces.h"
 #include "hw/boards.h"
+#include "hw/core/cpu.h"
 #include "hw/ppc/spapr.h"
 #include "hw/qdev-properties.h"
 #include "spapr_dma_private.h"
@@ -89,12 +90,26 @@ uint64_t spapr_dma_budget_limit(void)
     return BUDGET_ANY + ram / BUDGET_RAM_PART;
 }
 
+/* May no more words be stored in a tree? */
 static bool budget_spent(const SpaprDmaWindow *window)
 {
     size_t used = qatomic_read(&window->machine->budget.used);
 
     return window->kvm_fd < 0 && used > BUDGET_ANY &&
            used > spapr_dma_budget_limit();
+}
+
+/*
+ * What was cleared counts until its last reader is gone, and a TCG vCPU is one
+ * until it leaves its loop: have them do that, for the guest's next try.
+ */
+static void budget_hurry(void)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        cpu_exit(cpu);
+    }
 }
 
 /* ---- stores ---- */
@@ -164,27 +179,28 @@ bool spapr_dma_ram_valid(AddressSpace *as, uint64_t addr, uint64_t size)
     return true;
 }
 
-/* RAM that the machine starts with lies at 0, and most TCEs point into it */
-static bool run_valid(const SpaprDmaWindow *window, const SpaprTceRun *run)
-{
-    uint64_t size = spapr_dma_bytes(window, run->count);
-    uint64_t ram_size = current_machine->ram_size;
-
-    return !run->perm ||
-           (window->target == &address_space_memory && size <= ram_size &&
-            run->target <= ram_size - size) ||
-           spapr_dma_ram_valid(window->target, run->target, size);
-}
-
-static bool batch_valid(const SpaprDmaWindow *window,
-                        const SpaprTceBatch *batch)
+static bool runs_valid(const SpaprDmaWindow *window,
+                       const SpaprTceBatch *batch)
 {
     for (unsigned i = 0; i < batch->n_runs; i++) {
-        if (!run_valid(window, &batch->runs[i])) {
+        const SpaprTceRun *run = &batch->runs[i];
+
+        if (run->perm &&
+            !spapr_dma_ram_valid(window->target, run->target,
+                                 spapr_dma_bytes(window, run->count))) {
             return false;
         }
     }
     return true;
+}
+
+/* RAM that the machine starts with lies at 0, and most TCEs point into it */
+static inline bool batch_valid(const SpaprDmaWindow *window,
+                               const SpaprTceBatch *batch)
+{
+    return (window->target == &address_space_memory &&
+            batch->last < current_machine->ram_size) ||
+           runs_valid(window, batch);
 }
 
 /* Does this take no memory, whatever is stored? */
@@ -198,38 +214,14 @@ static bool batch_is_zero(const SpaprTceBatch *batch)
     return !any;
 }
 
-bool spapr_dma_mapped_extent(const SpaprDmaWindow *window, uint64_t *index,
-                             uint64_t *count)
-{
-    uint64_t at = *index, end = *index + *count, last;
-    SpaprTceRun run;
-
-    if (!spapr_tce_store_next_run(window->store, end, &at, &run)) {
-        return false;
-    }
-    *index = run.index;
-    do {
-        last = run.index + run.count;
-    } while (spapr_tce_store_next_run(window->store, end, &at, &run));
-    *count = last - *index;
-    return true;
-}
-
-/* Show it to everybody who may refuse or has to know, and store it */
-static int batch_store(SpaprDmaWindow *window, const SpaprTceBatch *batch)
+/* Show a request to everybody who may refuse or has to know, and store it */
+static int batch_show(SpaprDmaWindow *window, const SpaprTceBatch *batch)
 {
     uint64_t index = batch->runs[0].index;
-    int ret = 0;
+    int ret = window->mappers->len ? spapr_dma_mappers_put(window, batch) : 0;
 
-    if (window->mappers->len) {
-        ret = spapr_dma_mappers_put(window, batch);
-    }
     if (ret) {
         return ret;
-    }
-    if (!window->notified) {
-        spapr_tce_store_put(window->store, index, batch->words, batch->count);
-        return 0;
     }
     spapr_dma_notify_unmap(window, index, batch->count);
     spapr_tce_store_put(window->store, index, batch->words, batch->count);
@@ -243,9 +235,15 @@ int spapr_dma_window_put(SpaprDmaWindow *window, const SpaprTceBatch *batch)
         return -EINVAL;
     }
     if (budget_spent(window) && !batch_is_zero(batch)) {
+        budget_hurry();
         return -ENOSPC;
     }
-    return batch_store(window, batch);
+    if (window->mappers->len || window->notified) {
+        return batch_show(window, batch) ? -ENOSPC : 0;
+    }
+    spapr_tce_store_put(window->store, batch->runs[0].index, batch->words,
+                        batch->count);
+    return 0;
 }
 
 int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,
@@ -258,7 +256,7 @@ int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,
     };
 
     spapr_tce_batch_cut(&batch, index, window->geometry.page_shift);
-    return batch_store(window, &batch);
+    return batch_show(window, &batch);
 }
 
 /*
@@ -290,7 +288,8 @@ uint64_t spapr_dma_window_clear_some(SpaprDmaWindow *window, uint64_t index,
     uint64_t mapped = index, n;
 
     n = count = clear_step(window, index, count);
-    if (window->mappers->len && spapr_dma_mapped_extent(window, &mapped, &n)) {
+    if (window->mappers->len &&
+        spapr_tce_store_extent(window->store, &mapped, &n)) {
         spapr_dma_mappers_unmap(window, mapped, n);
     }
     spapr_dma_notify_unmap(window, index, count);

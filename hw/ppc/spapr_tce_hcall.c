@@ -24,11 +24,18 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bitops.h"
 #include "qemu/main-loop.h"
 #include "exec/address-spaces.h"
 #include "hw/ppc/spapr.h"
 #include "spapr_dma_private.h"
 #include "trace.h"
+
+/* Is anything traced at all?  To find out what costs as much as a hypercall */
+static inline bool traced(void)
+{
+    return unlikely(trace_events_enabled_count);
+}
 
 /* The window that a guest names, or NULL */
 static inline SpaprDmaWindow *find_window(const SpaprMachineState *spapr,
@@ -40,28 +47,31 @@ static inline SpaprDmaWindow *find_window(const SpaprMachineState *spapr,
                                             : spapr_dma_window_find(liobn);
 }
 
-/* Which entry an IOBA names; false if it is not the first address of a page */
-static inline bool ioba_index(const SpaprDmaGeometry *g, uint64_t ioba,
-                              uint64_t *index)
+/*
+ * Which entry an IOBA names.  If it is not the first address of a page, the
+ * bits that are too many become the highest ones, and no window has as many
+ * entries as that.
+ */
+static inline uint64_t ioba_index(const SpaprDmaGeometry *g, uint64_t ioba)
 {
-    uint64_t offset = ioba - g->bus_offset;
-
-    *index = offset >> g->page_shift;
-    return *index << g->page_shift == offset;
+    return ror64(ioba - g->bus_offset, g->page_shift);
 }
 
 /*
- * Find the entry that a guest names.  Returns NULL unless it exists in an
- * enabled window.
+ * Find the entry that the first two arguments of a hypercall name.  Returns
+ * NULL unless it exists in an enabled window.
  */
 static inline SpaprDmaWindow *find_entry(const SpaprMachineState *spapr,
-                                         uint64_t liobn, uint64_t ioba,
+                                         const target_ulong *args,
                                          uint64_t *index)
 {
-    SpaprDmaWindow *window = find_window(spapr, liobn);
+    SpaprDmaWindow *window = find_window(spapr, args[0]);
 
-    return window && ioba_index(&window->geometry, ioba, index) &&
-           *index < window->geometry.entries ? window : NULL;
+    if (!window) {
+        return NULL;
+    }
+    *index = ioba_index(&window->geometry, args[1]);
+    return *index < window->geometry.entries ? window : NULL;
 }
 
 /*
@@ -74,9 +84,11 @@ static SpaprDmaWindow *find_entries(const SpaprMachineState *spapr,
 {
     SpaprDmaWindow *window = find_window(spapr, liobn);
 
-    return window && spapr_dma_window_enabled(window) &&
-           ioba_index(&window->geometry, ioba, index) &&
-           *index <= window->geometry.entries &&
+    if (!window || !spapr_dma_window_enabled(window)) {
+        return NULL;
+    }
+    *index = ioba_index(&window->geometry, ioba);
+    return *index <= window->geometry.entries &&
            count <= window->geometry.entries - *index ? window : NULL;
 }
 
@@ -92,26 +104,69 @@ static target_long put_batch(SpaprDmaWindow *window,
     return ret ? H_NOT_ENOUGH_RESOURCES : H_SUCCESS;
 }
 
+static inline target_long put_tce(const SpaprMachineState *spapr,
+                                  const target_ulong *args)
+{
+    uint64_t tce = args[2], index;
+    SpaprDmaWindow *window = find_entry(spapr, args, &index);
+    SpaprTceRun run;
+    SpaprTceBatch batch = {
+        .words = &tce, .count = 1, .runs = &run, .n_runs = 1,
+    };
+
+    if (!window) {
+        return H_PARAMETER;
+    }
+    spapr_tce_run_start(&run, index, tce, window->geometry.page_shift);
+    batch.last = spapr_tce_run_last(&run, window->geometry.page_shift);
+    return put_batch(window, &batch);
+}
+
+/* Apart, so that who does not trace does not pay for it */
+static __attribute__((noinline))
+target_long put_tce_traced(const SpaprMachineState *spapr,
+                           const target_ulong *args)
+{
+    target_long ret = put_tce(spapr, args);
+
+    if (SPAPR_IS_PCI_LIOBN(args[0])) {
+        trace_spapr_iommu_pci_put(args[0], args[1], args[2], ret);
+    } else {
+        trace_spapr_iommu_put(args[0], args[1], args[2], ret);
+    }
+    return ret;
+}
+
 static target_ulong h_put_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               target_ulong opcode, target_ulong *args)
 {
-    uint64_t liobn = args[0], ioba = args[1], tce = args[2], index;
-    SpaprDmaWindow *window = find_entry(spapr, liobn, ioba, &index);
-    target_long ret = H_PARAMETER;
+    return traced() ? put_tce_traced(spapr, args) : put_tce(spapr, args);
+}
 
-    if (window) {
-        SpaprTceRun run;
-        SpaprTceBatch batch = {
-            .words = &tce, .count = 1, .runs = &run, .n_runs = 1,
-        };
+static inline target_long get_tce(const SpaprMachineState *spapr,
+                                  target_ulong *args)
+{
+    uint64_t index;
+    SpaprDmaWindow *window = find_entry(spapr, args, &index);
 
-        spapr_tce_run_start(&run, index, tce, window->geometry.page_shift);
-        ret = put_batch(window, &batch);
+    if (!window) {
+        return H_PARAMETER;
     }
+    args[0] = spapr_tce_store_look(window->store, index);
+    return H_SUCCESS;
+}
+
+static __attribute__((noinline))
+target_long get_tce_traced(const SpaprMachineState *spapr, target_ulong *args)
+{
+    uint64_t liobn = args[0];
+    target_long ret = get_tce(spapr, args);
+    uint64_t tce = ret ? 0 : args[0];
+
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
-        trace_spapr_iommu_pci_put(liobn, ioba, tce, ret);
+        trace_spapr_iommu_pci_get(liobn, args[1], ret, tce);
     } else {
-        trace_spapr_iommu_put(liobn, ioba, tce, ret);
+        trace_spapr_iommu_get(liobn, args[1], ret, tce);
     }
     return ret;
 }
@@ -119,21 +174,7 @@ static target_ulong h_put_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
 static target_ulong h_get_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                               target_ulong opcode, target_ulong *args)
 {
-    uint64_t liobn = args[0], ioba = args[1], tce = 0, index;
-    SpaprDmaWindow *window = find_entry(spapr, liobn, ioba, &index);
-    target_long ret = H_PARAMETER;
-
-    if (window) {
-        tce = spapr_tce_store_look(window->store, index);
-        args[0] = tce;
-        ret = H_SUCCESS;
-    }
-    if (SPAPR_IS_PCI_LIOBN(liobn)) {
-        trace_spapr_iommu_pci_get(liobn, ioba, ret, tce);
-    } else {
-        trace_spapr_iommu_get(liobn, ioba, ret, tce);
-    }
-    return ret;
+    return traced() ? get_tce_traced(spapr, args) : get_tce(spapr, args);
 }
 
 /*

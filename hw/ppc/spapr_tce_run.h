@@ -44,6 +44,7 @@ typedef struct SpaprTceRun {
  * @count: how many words, at most %SPAPR_TCE_BATCH_MAX
  * @runs: room for as many runs as there may be words
  * @n_runs: how many runs there are; each word is in exactly one
+ * @last: the last address that any of them leads to, 0 if none does
  *
  * Words without permission make runs, too, with @perm and @target 0.
  */
@@ -52,6 +53,7 @@ struct SpaprTceBatch {
     uint64_t count;
     SpaprTceRun *runs;
     unsigned n_runs;
+    uint64_t last;
 };
 
 /**
@@ -118,6 +120,17 @@ static inline bool spapr_tce_run_extend(SpaprTceRun *run, uint64_t tce,
 }
 
 /**
+ * spapr_tce_run_last: the last address that a run leads to
+ * @run: a run
+ * @page_shift: log2 of the page size in bytes, below 64
+ */
+static inline uint64_t spapr_tce_run_last(const SpaprTceRun *run,
+                                          unsigned page_shift)
+{
+    return run->perm ? run->target + (run->count << page_shift) - 1 : 0;
+}
+
+/**
  * spapr_tce_batch_cut: cut the words of a batch into runs
  * @batch: with @words, @count and room for runs
  * @index: of the first word's entry, counted from the start of the window
@@ -128,23 +141,29 @@ static inline void spapr_tce_batch_cut(SpaprTceBatch *batch, uint64_t index,
 {
     const uint64_t *words = batch->words;
     uint64_t page = UINT64_C(1) << page_shift, count = batch->count;
-    SpaprTceRun *run = batch->runs - 1;
+    uint64_t i = 0, last = 0;
+    unsigned n = 0;
 
-    for (uint64_t i = 0; i < count; i++) {
-        if (i && spapr_tce_run_extend(run, words[i], page_shift)) {
+    while (i < count) {
+        uint64_t first = i, step, next;
+        SpaprTceRun run;
+
+        spapr_tce_run_start(&run, index + i, words[i], page_shift);
+        step = run.perm ? page : 0;
+        do {
             /* Most words are the one before, or that plus a page */
-            uint64_t step = run->perm ? page : 0, first = i;
-
-            while (i + 1 < count && words[i + 1] == words[i] + step &&
-                   words[i + 1] >= words[i]) {
+            next = words[i++] + step;
+            while (i < count && words[i] == next && next >= step) {
+                next += step;
                 i++;
             }
-            run->count += i - first;
-        } else {
-            spapr_tce_run_start(++run, index + i, words[i], page_shift);
-        }
+            run.count = i - first;
+        } while (i < count && spapr_tce_run_extend(&run, words[i], page_shift));
+        last = MAX(last, spapr_tce_run_last(&run, page_shift));
+        batch->runs[n++] = run;
     }
-    batch->n_runs = run + 1 - batch->runs;
+    batch->n_runs = n;
+    batch->last = last;
 }
 
 #endif /* HW_PPC_SPAPR_TCE_RUN_H */

@@ -198,6 +198,20 @@ static void leaf_put(SpaprTceStore *store, TceLeaf *leaf, unsigned slot,
     store->populated += change;
 }
 
+/* Zero some words of a leaf */
+static void leaf_clear(SpaprTceStore *store, TceLeaf *leaf, unsigned slot,
+                       uint64_t count)
+{
+    unsigned live = 0;
+
+    for (uint64_t *word = &leaf->words[slot]; count; word++, count--) {
+        live += *word != 0;
+        word_store(word, 0);
+    }
+    leaf->block.live -= live;
+    store->populated -= live;
+}
+
 /* Zero [@first, @last] below @link and unlink what becomes empty */
 static void clear_below(SpaprTceStore *store, TceBlock **link,
                         unsigned level, uint64_t first, uint64_t last)
@@ -206,10 +220,11 @@ static void clear_below(SpaprTceStore *store, TceBlock **link,
     unsigned slot = level_slot(first, level);
     unsigned end = level_slot(last, level);
 
-    for (; block->live && slot <= end; slot++) {
-        if (!level) {
-            leaf_store(store, as_leaf(block), slot, 0);
-        } else if (as_node(block)->children[slot]) {
+    if (!level) {
+        leaf_clear(store, as_leaf(block), slot, end - slot + 1);
+    }
+    for (; level && block->live && slot <= end; slot++) {
+        if (as_node(block)->children[slot]) {
             TceBlock **child = &as_node(block)->children[slot];
             uint64_t below = level_mask(level - 1);
 
@@ -461,9 +476,7 @@ static void clear_in_leaf(SpaprTceStore *store, uint64_t index,
         return;
     }
     make_hot(store, index, leaf);
-    for (uint64_t i = 0; leaf->block.live && i < count; i++) {
-        leaf_store(store, leaf, index % FANOUT + i, 0);
-    }
+    leaf_clear(store, leaf, index % FANOUT, count);
 }
 
 void spapr_tce_store_clear(SpaprTceStore *store, uint64_t index,
@@ -581,4 +594,21 @@ bool spapr_tce_store_next_run(const SpaprTceStore *store, uint64_t end,
     }
     *index = run->index + run->count;
     return run->count;
+}
+
+bool spapr_tce_store_extent(const SpaprTceStore *store, uint64_t *index,
+                            uint64_t *count)
+{
+    uint64_t at = *index, end = *index + *count, last;
+    SpaprTceRun run;
+
+    if (!spapr_tce_store_next_run(store, end, &at, &run)) {
+        return false;
+    }
+    *index = run.index;
+    do {
+        last = run.index + run.count;
+    } while (spapr_tce_store_next_run(store, end, &at, &run));
+    *count = last - *index;
+    return true;
 }

@@ -236,4 +236,15 @@ bool spapr_tce_store_next_span(const SpaprTceStore *store, uint64_t end,
 bool spapr_tce_store_next_run(const SpaprTceStore *store, uint64_t end,
                               uint64_t *index, SpaprTceRun *run);
 
+/**
+ * spapr_tce_store_extent: what is mapped in a range
+ * @store: a store
+ * @index: in: first entry; out: the first that has permission
+ * @count: in: how many; out: how many up to the last that has permission
+ *
+ * Returns false, with both as they were, if there is none.
+ */
+bool spapr_tce_store_extent(const SpaprTceStore *store, uint64_t *index,
+                            uint64_t *count);
+
 #endif /* HW_PPC_SPAPR_TCE_STORE_H */

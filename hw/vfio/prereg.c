@@ -7,21 +7,25 @@
  *             translates to this address space, wherever it is seen
  *   section   what a follower was shown and has taken note of
  *   range     (vaddr, size) as the host was told it, with the number of
- *             sections that lie in it; none yet if the RAM is only expected
+ *             sections that have a part of it; none yet if the RAM is only
+ *             expected
  *
  * Invariants
  *   - A range is in the list if and only if the host has it registered.
  *   - A host undoes a registration only for the exact range that was made,
- *     and refuses ranges that overlap.  A section in a range that is
- *     registered is therefore counted, not registered again.
+ *     and refuses ranges that overlap.  Of a section only what no range has is
+ *     therefore registered; all that have a part of it count it.
  *   - A section that could not be registered is not taken note of, so that its
  *     removal does nothing.
- *   - What is unregistered is not mapped: the owner is told to unmap what is
- *     about to vanish, and lets nobody map it again before its end.
+ *   - A section that vanished counts until the memory map is complete again:
+ *     RAM that is shown in other pieces then stays registered and mapped.
+ *   - What is unregistered is not mapped: the owner is told to unmap what has
+ *     vanished, and lets nobody map it again before its end.
+ *   - Followers make no ring.
  *   - A range that no section shows is there only until the main loop runs:
  *     what is plugged is shown before that.
  *   - No reference to a region is taken: while a section is visible the flat
- *     view holds one, and the listener hears of its removal before that ends.
+ *     view holds one, and does until the next RCU grace period.
  *
  * What can fail
  *   Registering.  Where following begins, that fails the beginning; if RAM is
@@ -38,6 +42,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "qemu/range.h"
 #include "memlock.h"
 #include "prereg.h"
 #include "trace.h"
@@ -49,11 +54,11 @@ typedef struct VFIOPreregRange {
     QLIST_ENTRY(VFIOPreregRange) next;
 } VFIOPreregRange;
 
-/* One of @range and @target is set */
 typedef struct VFIOPreregSection {
     hwaddr start;               /* in the address space */
-    VFIOPreregRange *range;     /* RAM */
-    AddressSpace *target;       /* what an IOMMU translates to */
+    uint64_t size;              /* bytes */
+    uintptr_t vaddr;            /* of RAM */
+    AddressSpace *target;       /* what an IOMMU translates to; NULL if RAM */
     QLIST_ENTRY(VFIOPreregSection) next;
 } VFIOPreregSection;
 
@@ -61,8 +66,9 @@ typedef struct VFIOPreregFollower {
     MemoryListener listener;
     VFIOPrereg *prereg;
     AddressSpace *as;
-    unsigned users;
+    unsigned users;             /* 0: it ends, and nothing is mapped */
     QLIST_HEAD(, VFIOPreregSection) sections;
+    QLIST_HEAD(, VFIOPreregSection) vanished;
     bool started;               /* what fails now cannot be taken back */
     Error *error;               /* the first failure before that */
     QLIST_ENTRY(VFIOPreregFollower) next;
@@ -102,21 +108,22 @@ static bool vfio_prereg_skips(const MemoryRegionSection *section)
     return section->readonly && !vfio_prereg_whole_pages(&range);
 }
 
-/* The registered range that has all of @range in it */
-static VFIOPreregRange *vfio_prereg_find(const VFIOPrereg *prereg,
-                                         const VFIOPreregRange *range)
+/* Is RAM registered at @vaddr?  @size is cut to what has the same answer. */
+static bool vfio_prereg_known(const VFIOPrereg *prereg, uintptr_t vaddr,
+                              uint64_t *size)
 {
-    VFIOPreregRange *known;
+    const VFIOPreregRange *known;
 
     QLIST_FOREACH(known, &prereg->ranges, next) {
-        uint64_t offset = range->vaddr - known->vaddr;
-
-        if (range->vaddr >= known->vaddr && offset < known->size &&
-            range->size <= known->size - offset) {
-            return known;
+        if (vaddr >= known->vaddr && vaddr - known->vaddr < known->size) {
+            *size = MIN(*size, known->size - (vaddr - known->vaddr));
+            return true;
+        }
+        if (vaddr < known->vaddr) {
+            *size = MIN(*size, known->vaddr - vaddr);
         }
     }
-    return NULL;
+    return false;
 }
 
 static void vfio_prereg_drop(VFIOPrereg *prereg, VFIOPreregRange *range)
@@ -135,21 +142,14 @@ static void vfio_prereg_drop(VFIOPrereg *prereg, VFIOPreregRange *range)
     g_free(range);
 }
 
-/*
- * Have a range of RAM registered that may be so already.  Returns what it lies
- * in, or NULL with @errp set.
- */
-static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
-                                        const VFIOPreregRange *range,
-                                        const char *name, Error **errp)
+static bool vfio_prereg_register(VFIOPrereg *prereg,
+                                 const VFIOPreregRange *range,
+                                 const char *name, Error **errp)
 {
     ERRP_GUARD();
-    VFIOPreregRange *known = vfio_prereg_find(prereg, range);
+    VFIOPreregRange *known;
     int ret;
 
-    if (known) {
-        return known;
-    }
     if (!vfio_prereg_whole_pages(range)) {
         error_setg(errp, "RAM \"%s\" of %" PRIu64 " bytes at host address"
                    " 0x%" PRIxPTR " does not fill whole host pages of %zu"
@@ -159,7 +159,7 @@ static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
         error_append_hint(errp, "Make its size a multiple of the host's page"
                           " size, or use a host with smaller pages.\n");
         trace_vfio_prereg_register(range->vaddr, range->size, -EINVAL);
-        return NULL;
+        return false;
     }
 
     ret = prereg->ops->register_ram(prereg->opaque, (void *)range->vaddr,
@@ -171,14 +171,87 @@ static VFIOPreregRange *vfio_prereg_add(VFIOPrereg *prereg,
         if (ret == -ENOMEM) {
             vfio_memlock_hint(errp, prereg->bytes + range->size);
         }
-        return NULL;
+        return false;
     }
     known = g_new0(VFIOPreregRange, 1);
     known->vaddr = range->vaddr;
     known->size = range->size;
     QLIST_INSERT_HEAD(&prereg->ranges, known, next);
     prereg->bytes += range->size;
-    return known;
+    return true;
+}
+
+/* Have RAM registered, as far as it is not.  False: nothing has changed. */
+static bool vfio_prereg_add(VFIOPrereg *prereg, const VFIOPreregRange *range,
+                            const char *name, Error **errp)
+{
+    VFIOPreregRange *before = QLIST_FIRST(&prereg->ranges);
+    VFIOPreregRange piece = { .vaddr = range->vaddr };
+    uint64_t left;
+
+    for (left = range->size; left; left -= piece.size) {
+        piece.size = left;
+        if (!vfio_prereg_known(prereg, piece.vaddr, &piece.size) &&
+            !vfio_prereg_register(prereg, &piece, name, errp)) {
+            while (QLIST_FIRST(&prereg->ranges) != before) {
+                vfio_prereg_drop(prereg, QLIST_FIRST(&prereg->ranges));
+            }
+            return false;
+        }
+        piece.vaddr += piece.size;
+    }
+    return true;
+}
+
+/* One section more, or less if @by is -1, has a part of these ranges */
+static void vfio_prereg_count(VFIOPrereg *prereg, uintptr_t vaddr,
+                              uint64_t size, int by)
+{
+    VFIOPreregRange *range, *next;
+
+    QLIST_FOREACH_SAFE(range, &prereg->ranges, next, next) {
+        if (ranges_overlap(range->vaddr, range->size, vaddr, size)) {
+            range->sections += by;
+            if (!range->sections) {
+                vfio_prereg_drop(prereg, range);
+            }
+        }
+    }
+}
+
+/*
+ * Followers
+ */
+
+static VFIOPreregFollower *vfio_prereg_follower(const VFIOPrereg *prereg,
+                                                const AddressSpace *as)
+{
+    VFIOPreregFollower *follower;
+
+    QLIST_FOREACH(follower, &prereg->followers, next) {
+        if (follower->as == as) {
+            return follower;
+        }
+    }
+    return NULL;
+}
+
+static void vfio_prereg_end(VFIOPreregFollower *follower)
+{
+    follower->users = 0;
+    QLIST_REMOVE(follower, next);
+    memory_listener_unregister(&follower->listener);
+    g_free(follower);
+}
+
+static void vfio_prereg_unfollow(VFIOPrereg *prereg, AddressSpace *as)
+{
+    VFIOPreregFollower *follower = vfio_prereg_follower(prereg, as);
+
+    /* vfio_prereg_stop() ends followers whatever leads to them */
+    if (follower && !--follower->users) {
+        vfio_prereg_end(follower);
+    }
 }
 
 /*
@@ -194,18 +267,16 @@ static AddressSpace *vfio_prereg_target(const MemoryRegionSection *section)
     return class->get_target_as ? class->get_target_as(iommu) : NULL;
 }
 
-static void vfio_prereg_note(VFIOPreregFollower *follower, hwaddr start,
-                             VFIOPreregRange *range, AddressSpace *target)
+static VFIOPreregSection *vfio_prereg_note(VFIOPreregFollower *follower,
+                                           const MemoryRegionSection *section)
 {
     VFIOPreregSection *note = g_new0(VFIOPreregSection, 1);
 
-    note->start = start;
-    note->range = range;
-    note->target = target;
-    if (range) {
-        range->sections++;
-    }
+    note->start = section->offset_within_address_space;
+    note->size = int128_get64(int128_min(section->size,
+                                         int128_make64(UINT64_MAX)));
     QLIST_INSERT_HEAD(&follower->sections, note, next);
+    return note;
 }
 
 static bool vfio_prereg_add_ram(VFIOPreregFollower *follower,
@@ -213,15 +284,32 @@ static bool vfio_prereg_add_ram(VFIOPreregFollower *follower,
                                 Error **errp)
 {
     VFIOPreregRange range = vfio_prereg_range(section);
-    VFIOPreregRange *known = vfio_prereg_add(follower->prereg, &range,
-                                             memory_region_name(section->mr),
-                                             errp);
 
-    if (known) {
-        vfio_prereg_note(follower, section->offset_within_address_space,
-                         known, NULL);
+    if (!vfio_prereg_add(follower->prereg, &range,
+                         memory_region_name(section->mr), errp)) {
+        return false;
     }
-    return known;
+    vfio_prereg_count(follower->prereg, range.vaddr, range.size, 1);
+    vfio_prereg_note(follower, section)->vaddr = range.vaddr;
+    return true;
+}
+
+/* Does what lies in @from lead to @to, or is it the same? */
+static bool vfio_prereg_leads(const VFIOPrereg *prereg,
+                              const AddressSpace *from, const AddressSpace *to)
+{
+    const VFIOPreregFollower *follower = vfio_prereg_follower(prereg, from);
+    const VFIOPreregSection *note;
+
+    if (from == to || !follower) {
+        return from == to;
+    }
+    QLIST_FOREACH(note, &follower->sections, next) {
+        if (note->target && vfio_prereg_leads(prereg, note->target, to)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool vfio_prereg_add_iommu(VFIOPreregFollower *follower,
@@ -229,15 +317,24 @@ static bool vfio_prereg_add_iommu(VFIOPreregFollower *follower,
                                   Error **errp)
 {
     AddressSpace *target = vfio_prereg_target(section);
+    VFIOPreregSection *note;
 
     if (!target) {
         return true;
     }
-    if (!vfio_prereg_follow(follower->prereg, target, errp)) {
+    if (vfio_prereg_leads(follower->prereg, target, follower->as)) {
+        error_setg(errp, "IOMMU \"%s\" leads back to where it lies, devices of"
+                   " the host cannot use it",
+                   memory_region_name(section->mr));
         return false;
     }
-    vfio_prereg_note(follower, section->offset_within_address_space, NULL,
-                     target);
+    note = vfio_prereg_note(follower, section);
+    note->target = target;
+    if (!vfio_prereg_follow(follower->prereg, target, errp)) {
+        QLIST_REMOVE(note, next);
+        g_free(note);
+        return false;
+    }
     return true;
 }
 
@@ -282,20 +379,6 @@ static void vfio_prereg_region_add(MemoryListener *listener,
     }
 }
 
-static void vfio_prereg_forget_ram(VFIOPreregFollower *follower,
-                                   VFIOPreregRange *range, hwaddr start,
-                                   uint64_t size)
-{
-    VFIOPrereg *prereg = follower->prereg;
-
-    prereg->ops->freeze(prereg->opaque);
-    prereg->ops->unmap_ram(prereg->opaque, follower->as, start, size);
-    if (!--range->sections) {
-        vfio_prereg_drop(prereg, range);
-    }
-    prereg->ops->thaw(prereg->opaque);
-}
-
 static void vfio_prereg_region_del(MemoryListener *listener,
                                    MemoryRegionSection *section)
 {
@@ -306,46 +389,57 @@ static void vfio_prereg_region_del(MemoryListener *listener,
 
     QLIST_FOREACH(note, &follower->sections, next) {
         if (note->start == start) {
-            break;
+            QLIST_REMOVE(note, next);
+            QLIST_INSERT_HEAD(&follower->vanished, note, next);
+            return;
         }
     }
-    if (!note) {
-        trace_vfio_prereg_listener_region_del_skip(start,
-            start + int128_get64(int128_sub(section->size, int128_one())));
-        return;
-    }
-    QLIST_REMOVE(note, next);
-    if (note->target) {
-        vfio_prereg_unfollow(follower->prereg, note->target);
-    } else {
-        vfio_prereg_forget_ram(follower, note->range, start,
-                               int128_get64(section->size));
-    }
-    g_free(note);
+    trace_vfio_prereg_listener_region_del_skip(start,
+        start + int128_get64(int128_sub(section->size, int128_one())));
 }
 
-/*
- * Followers
- */
-
-static VFIOPreregFollower *vfio_prereg_follower(const VFIOPrereg *prereg,
-                                                const AddressSpace *as)
+/* Tell the owner, who maps through all IOMMUs on the way there at once */
+static void vfio_prereg_tell(VFIOPrereg *prereg, AddressSpace *as,
+                             uint64_t addr, uint64_t size)
 {
     VFIOPreregFollower *follower;
+    VFIOPreregSection *note;
 
+    prereg->ops->vanished(prereg->opaque, as, addr, size);
     QLIST_FOREACH(follower, &prereg->followers, next) {
-        if (follower->as == as) {
-            return follower;
+        QLIST_FOREACH(note, &follower->sections, next) {
+            if (note->target == as) {
+                vfio_prereg_tell(prereg, follower->as, note->start,
+                                 note->size);
+            }
         }
     }
-    return NULL;
 }
 
-static void vfio_prereg_end(VFIOPreregFollower *follower)
+static void vfio_prereg_commit(MemoryListener *listener)
 {
-    QLIST_REMOVE(follower, next);
-    memory_listener_unregister(&follower->listener);
-    g_free(follower);
+    VFIOPreregFollower *follower = container_of(listener, VFIOPreregFollower,
+                                                listener);
+    VFIOPrereg *prereg = follower->prereg;
+    VFIOPreregSection *note;
+
+    if (QLIST_EMPTY(&follower->vanished)) {
+        return;
+    }
+    prereg->ops->freeze(prereg->opaque);
+    while ((note = QLIST_FIRST(&follower->vanished))) {
+        QLIST_REMOVE(note, next);
+        if (follower->users) {
+            vfio_prereg_tell(prereg, follower->as, note->start, note->size);
+        }
+        if (note->target) {
+            vfio_prereg_unfollow(prereg, note->target);
+        } else {
+            vfio_prereg_count(prereg, note->vaddr, note->size, -1);
+        }
+        g_free(note);
+    }
+    prereg->ops->thaw(prereg->opaque);
 }
 
 bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp)
@@ -361,6 +455,7 @@ bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp)
         .name = "vfio-prereg",
         .region_add = vfio_prereg_region_add,
         .region_del = vfio_prereg_region_del,
+        .commit = vfio_prereg_commit,
         /* Register before, unregister after all others */
         .priority = MEMORY_LISTENER_PRIORITY_MIN,
     };
@@ -377,16 +472,6 @@ bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp)
     }
     follower->started = true;
     return true;
-}
-
-void vfio_prereg_unfollow(VFIOPrereg *prereg, AddressSpace *as)
-{
-    VFIOPreregFollower *follower = vfio_prereg_follower(prereg, as);
-
-    /* None is left of a ring of IOMMUs that was cut by vfio_prereg_stop() */
-    if (follower && !--follower->users) {
-        vfio_prereg_end(follower);
-    }
 }
 
 /* Whatever was expected has come by now, or does not come */

@@ -40,19 +40,20 @@ typedef struct VFIOPreregOps {
     int (*unregister_ram)(void *opaque, void *vaddr, uint64_t size);
 
     /**
-     * @unmap_ram: unmap what is mapped to RAM that is about to vanish
+     * @vanished: unmap what leads to something that has vanished
      *
-     * @addr and @size (bytes) are its place in @as.  Called before it is
-     * unregistered, since a host that has it mapped forgets the range then but
-     * keeps its pages locked.
+     * @addr and @size (bytes) were its place in @as, or are that of an IOMMU
+     * that led to it.  The memory map is complete again, and what leads to RAM
+     * by it stays mapped.  Called before RAM is unregistered, since a host that
+     * has it mapped forgets the range then but keeps its pages locked.
      */
-    void (*unmap_ram)(void *opaque, AddressSpace *as, uint64_t addr,
-                      uint64_t size);
+    void (*vanished)(void *opaque, AddressSpace *as, uint64_t addr,
+                     uint64_t size);
 
     /**
      * @freeze: from now on nobody but the caller maps anything, until @thaw
      *
-     * Called around @unmap_ram and @unregister_ram, between which a range must
+     * Called around @vanished and @unregister_ram, between which a range must
      * not be mapped again.
      */
     void (*freeze)(void *opaque);
@@ -91,22 +92,14 @@ void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,
  *
  * Regions that are not RAM, or that belong to a device of the host, are
  * skipped; so is ROM which does not fill whole host pages.  What an IOMMU that
- * is seen in @as translates to (get_target_as() of its class) is followed, too.
- * To follow an address space twice is to have to unfollow it twice.
+ * is seen in @as translates to (get_target_as() of its class) is followed, too,
+ * as long as it is seen; that must not lead back to @as.
  *
  * Returns false, with nothing changed, if any RAM cannot be registered.  RAM
  * that appears later unexpectedly and cannot be is reported once and stays
  * unregistered: the host then refuses to map it.
  */
 bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp);
-
-/**
- * vfio_prereg_unfollow: undo that
- * @prereg: initialized
- * @as: followed; nothing of its RAM may be mapped any more if this is the last
- *      time, since hosts forget a range that is mapped without unpinning it
- */
-void vfio_prereg_unfollow(VFIOPrereg *prereg, AddressSpace *as);
 
 /**
  * vfio_prereg_expect: register RAM that is about to become visible
@@ -121,7 +114,8 @@ bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp);
 
 /**
  * vfio_prereg_stop: unregister everything and follow nothing
- * @prereg: initialized; as with vfio_prereg_unfollow()
+ * @prereg: initialized; nothing of that RAM may be mapped any more, since hosts
+ *          forget a range that is mapped without unpinning it
  */
 void vfio_prereg_stop(VFIOPrereg *prereg);
 

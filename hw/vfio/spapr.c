@@ -20,8 +20,9 @@
  *   - A host window is in the list if and only if the host has it.
  *   - A host window starts where its guest window starts, and its pages are
  *     not larger than the pages of the guest window.
- *   - Where bus RAM lies on a guest window, devices reach the RAM: TCEs below
- *     it take effect when it goes.
+ *   - Where bus RAM lies on a guest window, devices reach the RAM or, if the
+ *     host does not map it, nothing.  TCEs of host pages below it take effect
+ *     when it goes.
  *
  * What can fail
  *   Setting up, adding a window, a group that joins, RAM that is plugged in,
@@ -34,7 +35,6 @@
  */
 
 #include "qemu/osdep.h"
-#include "exec/address-spaces.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/range.h"
@@ -70,22 +70,51 @@ static VFIOHostWindow *vfio_spapr_find(const VFIOSpaprContainer *sc,
     return NULL;
 }
 
+static VFIOHostWindow *vfio_spapr_host_window(const VFIOSpaprContainer *sc,
+                                              const SpaprDmaWindow *window)
+{
+    VFIOHostWindow *hw = QLIST_FIRST(&sc->windows);
+
+    while (hw->window != window) {
+        hw = QLIST_NEXT(hw, next);
+    }
+    return hw;
+}
+
+/* The pages of a host window that bus RAM has a part of; false if none */
+static bool vfio_spapr_pages(const VFIOHostWindow *hw, const VFIOBusRam *ram,
+                             uint64_t *first, uint64_t *last)
+{
+    uint64_t in_page = (1ULL << hw->page_shift) - 1;
+
+    *first = MAX(ram->iova & ~in_page, hw->start);
+    *last = MIN((ram->iova + ram->size - 1) | in_page,
+                hw->start + hw->size - 1);
+    return *first <= *last;
+}
+
 /*
  * Does bus RAM lie on a window at @iova?  @size is cut to what has the same
  * answer.
  */
-static bool vfio_spapr_hidden(const VFIOSpaprContainer *sc, uint64_t iova,
+static bool vfio_spapr_hidden(const VFIOSpaprContainer *sc,
+                              const SpaprDmaWindow *window, uint64_t iova,
                               uint64_t *size)
 {
     const VFIOBusRam *ram;
+    uint64_t first, last;
 
     QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        if (iova >= ram->iova && iova - ram->iova < ram->size) {
-            *size = MIN(*size, ram->size - (iova - ram->iova));
+        if (!vfio_spapr_pages(vfio_spapr_host_window(sc, window), ram, &first,
+                              &last)) {
+            continue;
+        }
+        if (iova >= first && iova <= last) {
+            *size = MIN(*size, last - iova + 1);
             return true;
         }
-        if (iova < ram->iova) {
-            *size = MIN(*size, ram->iova - iova);
+        if (iova < first) {
+            *size = MIN(*size, first - iova);
         }
     }
     return false;
@@ -155,7 +184,7 @@ static void vfio_spapr_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 
     for (done = 0; done < size; done += n) {
         n = size - done;
-        if (!vfio_spapr_hidden(sc, iova + done, &n)) {
+        if (!vfio_spapr_hidden(sc, window, iova + done, &n)) {
             vfio_spapr_unmap_range(sc, iova + done, n);
         }
     }
@@ -175,7 +204,7 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
         void *vaddr;
 
         size = run->size - done;
-        if (vfio_spapr_hidden(sc, run->iova + done, &size)) {
+        if (vfio_spapr_hidden(sc, window, run->iova + done, &size)) {
             continue;
         }
         ret = vfio_spapr_resolve(window->target, run->gpa + done, &size, &perm,
@@ -195,6 +224,24 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 /*
  * Bus RAM
  */
+
+/* Let TCEs below bus RAM have no effect, or let them have it again */
+static void vfio_spapr_hide(VFIOSpaprContainer *sc, const VFIOBusRam *ram,
+                            bool hide)
+{
+    VFIOHostWindow *hw;
+    uint64_t first, last;
+
+    QLIST_FOREACH(hw, &sc->windows, next) {
+        if (vfio_spapr_pages(hw, ram, &first, &last)) {
+            vfio_spapr_unmap_range(sc, first, last - first + 1);
+            if (!hide) {
+                /* What cannot be mapped faults, and was traced */
+                spapr_dma_mapper_replay(&sc->mapper, hw->window, NULL);
+            }
+        }
+    }
+}
 
 static bool vfio_spapr_map_bus_ram(VFIOSpaprContainer *sc,
                                    const VFIOBusRam *ram, Error **errp)
@@ -257,6 +304,7 @@ static bool vfio_spapr_add_bus_ram(VFIOSpaprContainer *sc,
     ram->vaddr = memory_region_get_ram_ptr(section->mr) +
                  section->offset_within_region;
     ram->perm = section->readonly ? IOMMU_RO : IOMMU_RW;
+    vfio_spapr_hide(sc, ram, true);
     mapped = vfio_spapr_map_bus_ram(sc, ram, errp);
     /* A window that comes later may have it */
     QLIST_INSERT_HEAD(&sc->bus_ram, ram, next);
@@ -268,7 +316,6 @@ static bool vfio_spapr_add_bus_ram(VFIOSpaprContainer *sc,
 
 static void vfio_spapr_del_bus_ram(VFIOSpaprContainer *sc, uint64_t iova)
 {
-    VFIOHostWindow *hw;
     VFIOBusRam *ram;
 
     QLIST_FOREACH(ram, &sc->bus_ram, next) {
@@ -280,12 +327,7 @@ static void vfio_spapr_del_bus_ram(VFIOSpaprContainer *sc, uint64_t iova)
         return;
     }
     QLIST_REMOVE(ram, next);
-    hw = vfio_spapr_find(sc, ram->iova, ram->size);
-    if (hw) {
-        vfio_spapr_unmap_range(sc, ram->iova, ram->size);
-        /* What cannot be mapped faults, and was traced */
-        spapr_dma_mapper_replay(&sc->mapper, hw->window, NULL);
-    }
+    vfio_spapr_hide(sc, ram, false);
     if (sc->started) {
         vfio_spapr_update_kvm(sc);
     }
@@ -340,17 +382,6 @@ static void vfio_spapr_region_del(MemoryListener *listener,
 /*
  * Windows
  */
-
-static VFIOHostWindow *vfio_spapr_host_window(VFIOSpaprContainer *sc,
-                                              const SpaprDmaWindow *window)
-{
-    VFIOHostWindow *hw = QLIST_FIRST(&sc->windows);
-
-    while (hw->window != window) {
-        hw = QLIST_NEXT(hw, next);
-    }
-    return hw;
-}
 
 static void vfio_spapr_window_del(SpaprDmaMapper *mapper,
                                   SpaprDmaWindow *window)
@@ -459,19 +490,19 @@ static int vfio_spapr_unregister_ram(void *opaque, void *vaddr, uint64_t size)
     return vfio_spapr_host_unregister(&sc->host, vaddr, size);
 }
 
-/* Well-behaved guests have done so themselves */
-static void vfio_spapr_unmap_ram(void *opaque, AddressSpace *as, uint64_t addr,
-                                 uint64_t size)
+/* Well-behaved guests have unmapped it themselves */
+static void vfio_spapr_vanished(void *opaque, AddressSpace *as, uint64_t addr,
+                                uint64_t size)
 {
     VFIOSpaprContainer *sc = opaque;
 
-    spapr_dma_mapper_unmap_ram(&sc->mapper, as, addr, size);
+    spapr_dma_mapper_renew(&sc->mapper, as, addr, size);
 }
 
 static const VFIOPreregOps vfio_spapr_prereg_ops = {
     .register_ram = vfio_spapr_register_ram,
     .unregister_ram = vfio_spapr_unregister_ram,
-    .unmap_ram = vfio_spapr_unmap_ram,
+    .vanished = vfio_spapr_vanished,
     .freeze = spapr_dma_freeze,
     .thaw = spapr_dma_thaw,
 };
@@ -532,8 +563,9 @@ static void vfio_spapr_release(VFIOContainerBase *bcontainer)
     VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
     VFIOSpaprContainerClass *class = VFIO_IOMMU_SPAPR_GET_CLASS(sc);
 
-    memory_listener_unregister(&sc->listener);
+    sc->started = false;
     spapr_dma_mapper_unregister(&sc->mapper);
+    memory_listener_unregister(&sc->listener);
     if (class->registers_ram) {
         vfio_prereg_stop(&sc->prereg);
     }
@@ -577,7 +609,8 @@ static bool vfio_spapr_group_joined(VFIOContainerBase *bcontainer,
     VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
     VFIOSpaprContainerClass *class = VFIO_IOMMU_SPAPR_GET_CLASS(sc);
 
-    if (class->can_share && !class->can_share(sc)) {
+    if (QLIST_NEXT(group, container_next) && class->can_share &&
+        !class->can_share(sc)) {
         trace_vfio_spapr_group_apart(group->groupid);
         error_setg(errp, "host makes no DMA window for several groups");
         return false;

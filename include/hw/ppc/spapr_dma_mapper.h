@@ -200,19 +200,20 @@ bool spapr_dma_mapper_replay(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                              Error **errp);
 
 /**
- * spapr_dma_mapper_unmap_ram: forget what translates to some RAM
- * @mapper: registered
- * @as: address space that the RAM is in
- * @addr: where it is there
- * @size: bytes of it, not 0
+ * spapr_dma_mapper_renew: follow a change of what TCEs lead to
+ * @mapper: registered or not
+ * @as: address space that has changed
+ * @addr: where
+ * @size: bytes, not 0
  *
- * The TCEs stay, since they are the guest's, but do not take effect in the
- * mapper until they are stored again.  Call it between spapr_dma_freeze() and
- * spapr_dma_thaw(), together with what makes the RAM go, or a guest can map it
- * once more by KVM.
+ * TCEs that lead there are mapped anew as far as there is RAM.  The others
+ * stay, since they are the guest's, but do not take effect in the mapper until
+ * they are stored again.  Call it between spapr_dma_freeze() and
+ * spapr_dma_thaw(), together with what makes RAM go, or a guest can map it once
+ * more by KVM.
  */
-void spapr_dma_mapper_unmap_ram(SpaprDmaMapper *mapper, const AddressSpace *as,
-                                uint64_t addr, uint64_t size);
+void spapr_dma_mapper_renew(SpaprDmaMapper *mapper, const AddressSpace *as,
+                            uint64_t addr, uint64_t size);
 
 /**
  * spapr_dma_freeze: keep vCPUs out of KVM, so that it changes no window

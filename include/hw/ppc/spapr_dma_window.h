@@ -158,10 +158,10 @@ MemoryRegion *spapr_dma_window_get_root(SpaprDmaWindow *window);
  * Everybody sees the same batch: it is checked, shown to the mappers, told to
  * IOMMU notifiers and stored.  Returns 0, or with nothing changed
  *   -EINVAL   a word with permission does not name RAM for the whole page
- *   -ENOSPC   the TCEs of all windows take as much memory as they may, see
+ *   -ENOSPC   a mapper refuses, whatever its reason, and a page that cannot be
+ *             mapped back either stays unmapped in it; or the TCEs of all
+ *             windows take as much memory as they may, see
  *             spapr_dma_budget_limit()
- *   another   what the mapper says that refused; a page of it that cannot be
- *             mapped back either stays unmapped in that mapper
  */
 int spapr_dma_window_put(SpaprDmaWindow *window, const SpaprTceBatch *batch);
 
