@@ -210,7 +210,8 @@ void vfio_assert_host(VfioTest *v, const char *expected)
     qobject_unref(ledger);
 }
 
-unsigned vfio_calls(VfioTest *v, const char *call)
+/* How often a call gave other results than @but */
+static unsigned count_results(VfioTest *v, const char *call, const char *but)
 {
     QDict *ledger = vfio_ledger(v);
     QDict *results = qdict_get_qdict(qdict_get_qdict(ledger, "calls"), call);
@@ -219,7 +220,34 @@ unsigned vfio_calls(VfioTest *v, const char *call)
 
     for (entry = results ? qdict_first(results) : NULL; entry;
          entry = qdict_next(results, entry)) {
-        count += qnum_get_int(qobject_to(QNum, qdict_entry_value(entry)));
+        if (strcmp(qdict_entry_key(entry), but)) {
+            count += qnum_get_int(qobject_to(QNum, qdict_entry_value(entry)));
+        }
+    }
+    qobject_unref(ledger);
+    return count;
+}
+
+unsigned vfio_calls(VfioTest *v, const char *call)
+{
+    return count_results(v, call, "");
+}
+
+unsigned vfio_refused(VfioTest *v, const char *call)
+{
+    return count_results(v, call, "ok");
+}
+
+unsigned vfio_mappings(VfioTest *v)
+{
+    QDict *ledger = vfio_ledger(v);
+    QDict *live = qdict_get_qdict(ledger, "live");
+    const QListEntry *entry;
+    unsigned count = 0;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(live, "containers"), entry) {
+        count += qdict_get_int(qobject_to(QDict, qlist_entry_obj(entry)),
+                               "mappings");
     }
     qobject_unref(ledger);
     return count;
@@ -233,6 +261,21 @@ unsigned vfio_regions(VfioTest *v)
 
     qobject_unref(ledger);
     return count;
+}
+
+uint64_t vfio_registered(VfioTest *v)
+{
+    QDict *ledger = vfio_ledger(v);
+    QDict *live = qdict_get_qdict(ledger, "live");
+    const QListEntry *entry;
+    uint64_t bytes = 0;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(live, "regions"), entry) {
+        bytes += qdict_get_int(qobject_to(QDict, qlist_entry_obj(entry)),
+                               "size");
+    }
+    qobject_unref(ledger);
+    return bytes;
 }
 
 /* The machine */

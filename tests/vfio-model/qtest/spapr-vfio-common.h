@@ -140,9 +140,24 @@ void vfio_no_fault(VfioTest *v);
 unsigned vfio_calls(VfioTest *v, const char *call);
 
 /**
+ * vfio_refused: how often that failed
+ */
+unsigned vfio_refused(VfioTest *v, const char *call);
+
+/**
+ * vfio_mappings: how many mappings there are in a type 1 IOMMU
+ */
+unsigned vfio_mappings(VfioTest *v);
+
+/**
  * vfio_regions: how many pieces of RAM are registered
  */
 unsigned vfio_regions(VfioTest *v);
+
+/**
+ * vfio_registered: how many bytes they have
+ */
+uint64_t vfio_registered(VfioTest *v);
 
 /**
  * vfio_assert_host: the host has these windows
