@@ -88,7 +88,7 @@ bench-quick: setup
 
 soak: setup
 	@scripts/build-target build/asan.stamp asan
-	@tests/fuzz/run-fuzz soak
+	@scripts/run-python tests/fuzz/run-fuzz soak
 
 clean:
 	rm -rf build/project build/qemu build/qemu-ppc64le build/stock

@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Results in the Test Anything Protocol."""
+"""Results in the Test Anything Protocol.
+
+A program that looks at one thing from many sides, such as a guest that ran,
+has a Tap.  One that does many things with a clean slate each has cases of
+unittest, and calls main().
+"""
 
 import os
 import random
 import sys
+import unittest
+
+from pycotap import TAPTestRunner
 
 
 class Tap:
@@ -42,3 +50,8 @@ class Tap:
         """Print the plan; returns the exit status."""
         print(f'1..{self.count}', flush=True)
         return 1 if self.failed else 0
+
+
+def main():
+    """Run the cases of the program."""
+    unittest.main(testRunner=TAPTestRunner)
