@@ -74,61 +74,62 @@ static inline unsigned store_calls(const Store *store)
 
 #else
 
-#include <malloc.h>
-#include "spapr_tce_table.h"
+#include "spapr_tce_store.h"
 
-typedef SpaprTceTable Store;
+typedef SpaprTceStore Store;
 
-static inline void store_defer(gpointer block)
+static SpaprTceBudget store_budget;
+
+static inline void store_defer(void *block)
 {
-    store_deferred += malloc_usable_size(block);
-    g_free(block);
+    size_t used = store_budget.used;
+
+    spapr_tce_block_free(block);
+    store_deferred += used - store_budget.used;
 }
 
 static inline Store *store_new(uint64_t entries)
 {
-    Store *store = spapr_tce_table_new(entries);
-
-    spapr_tce_table_set_defer(store, store_defer);
-    return store;
+    return spapr_tce_store_new(entries, 12, &store_budget, store_defer);
 }
 
 static inline void store_free(Store *store)
 {
-    spapr_tce_table_free(store);
+    spapr_tce_store_free(store);
 }
 
 static inline uint64_t store_get(Store *store, uint64_t index)
 {
-    return spapr_tce_table_get(store, index);
+    return spapr_tce_store_get(store, index);
 }
 
 static inline uint64_t store_look(Store *store, uint64_t index)
 {
-    return spapr_tce_table_look(store, index);
+    return spapr_tce_store_look(store, index);
 }
 
 static inline void store_set(Store *store, uint64_t index, uint64_t tce)
 {
-    spapr_tce_table_set(store, index, tce);
+    spapr_tce_store_set(store, index, tce);
 }
 
 static inline void store_put(Store *store, uint64_t index,
                              const uint64_t *tces, uint64_t count)
 {
-    spapr_tce_table_put(store, index, tces, count);
+    spapr_tce_store_put(store, index, tces, count);
 }
 
 static inline void store_clear(Store *store, uint64_t index, uint64_t count)
 {
-    spapr_tce_table_clear(store, index, count);
+    spapr_tce_store_clear(store, index, count);
 }
 
 static inline uint64_t store_next(Store *store, uint64_t *index)
 {
     SpaprTceSpan span;
 
-    return spapr_tce_table_next_span(store, index, &span) ? span.count : 0;
+    return spapr_tce_store_next_span(store, UINT64_MAX, index, &span)
+        ? span.count : 0;
 }
 
 static inline unsigned store_calls(const Store *store)
