@@ -111,23 +111,45 @@ static uint64_t clip_to_leaf(uint64_t index, uint64_t count)
     return MIN(count, FANOUT - index % FANOUT);
 }
 
-/*
- * Go down towards @index until there is nothing or a leaf is reached.
- * Returns that leaf, or NULL with @hole telling which entries around @index
- * are known to be zero, as a mask.
- */
-static inline TceLeaf *find_leaf(const SpaprTceStore *store, uint64_t index,
-                                 uint64_t *hole)
+/* The leaf of entry @index, NULL if there is none */
+static inline TceLeaf *find_leaf(const SpaprTceStore *store, uint64_t index)
 {
     TceBlock *block = qatomic_rcu_read(&store->root);
-    unsigned level = store->top_level;
 
-    for (; block && level; level--) {
+    for (unsigned level = store->top_level; block && level; level--) {
         TceBlock **link = &as_node(block)->children[level_slot(index, level)];
 
         block = qatomic_rcu_read(link);
     }
-    *hole = level_mask(level);
+    return as_leaf(block);
+}
+
+/*
+ * The same under the lock, but a hole is skipped: @index is moved up to a leaf,
+ * or, with NULL, up to where there may be the next one.
+ */
+static TceLeaf *next_leaf(const SpaprTceStore *store, uint64_t *index)
+{
+    TceBlock *block = store->root;
+    unsigned level = store->top_level;
+
+    if (!block) {
+        *index = UINT64_MAX;
+    }
+    while (block && level) {
+        TceBlock **children = as_node(block)->children;
+        unsigned slot = level_slot(*index, level);
+
+        if (!children[slot]) {
+            while (slot < FANOUT && !children[slot]) {
+                slot++;
+            }
+            *index &= ~level_mask(level);
+            *index += slot * (level_mask(level - 1) + 1);
+        }
+        block = slot < FANOUT ? children[slot] : NULL;
+        level--;
+    }
     return as_leaf(block);
 }
 
@@ -367,7 +389,6 @@ uint64_t spapr_tce_store_populated(const SpaprTceStore *store)
 uint64_t spapr_tce_store_get(const SpaprTceStore *store, uint64_t index)
 {
     TceLeaf *leaf;
-    uint64_t hole;
 
     if (index >= store->entries) {
         return 0;
@@ -375,7 +396,7 @@ uint64_t spapr_tce_store_get(const SpaprTceStore *store, uint64_t index)
     if (store->flat) {
         return word_load(&store->flat[index]);
     }
-    leaf = find_leaf(store, index, &hole);
+    leaf = find_leaf(store, index);
     return leaf ? word_load(&leaf->words[index % FANOUT]) : 0;
 }
 
@@ -383,13 +404,12 @@ uint64_t spapr_tce_store_get(const SpaprTceStore *store, uint64_t index)
 static __attribute__((noinline))
 uint64_t look_up(SpaprTceStore *store, uint64_t index)
 {
-    uint64_t hole;
     TceLeaf *leaf;
 
     if (store->flat || index >= store->entries) {
         return spapr_tce_store_get(store, index);
     }
-    leaf = find_leaf(store, index, &hole);
+    leaf = find_leaf(store, index);
     if (!leaf) {
         return 0;
     }
@@ -408,14 +428,12 @@ uint64_t spapr_tce_store_look(SpaprTceStore *store, uint64_t index)
 static __attribute__((noinline))
 void set_slow(SpaprTceStore *store, uint64_t index, uint64_t tce)
 {
-    uint64_t hole;
-
     if (index >= store->entries) {
         return;
     }
     if (store->flat) {
         word_store(&store->flat[index], tce);
-    } else if (tce || find_leaf(store, index, &hole)) {
+    } else if (tce || find_leaf(store, index)) {
         leaf_store(store, need_leaf(store, index), index % FANOUT, tce);
     }
 }
@@ -469,8 +487,7 @@ static bool within_leaf(const SpaprTceStore *store, uint64_t index,
 static void clear_in_leaf(SpaprTceStore *store, uint64_t index,
                           uint64_t count)
 {
-    uint64_t hole;
-    TceLeaf *leaf = find_leaf(store, index, &hole);
+    TceLeaf *leaf = find_leaf(store, index);
 
     if (!leaf) {
         return;
@@ -518,22 +535,23 @@ bool spapr_tce_store_next_span(const SpaprTceStore *store, uint64_t end,
 {
     end = MIN(end, store->entries);
     while (*index < end) {
-        uint64_t count = clip_to_leaf(*index, end - *index);
-        uint64_t hole = level_mask(0);
-        const uint64_t *words = NULL;
+        const uint64_t *words = store->flat ? &store->flat[*index] : NULL;
+        uint64_t count;
 
-        if (store->flat) {
-            words = &store->flat[*index];
-        } else {
-            TceLeaf *leaf = find_leaf(store, *index, &hole);
+        if (!store->flat) {
+            TceLeaf *leaf = next_leaf(store, index);
 
-            words = leaf ? &leaf->words[*index % FANOUT] : NULL;
+            if (!leaf || *index >= end) {
+                continue;
+            }
+            words = &leaf->words[*index % FANOUT];
         }
-        if (words && trim(words, *index, count, span)) {
+        count = clip_to_leaf(*index, end - *index);
+        if (trim(words, *index, count, span)) {
             *index = span->index + span->count;
             return true;
         }
-        *index = (*index | hole) + 1;
+        *index += count;
     }
     return false;
 }
