@@ -131,7 +131,6 @@ static void region_realize(DeviceState *dev, Error **errp)
 {
     AidRegion *region = AID_REGION(dev);
     SpaprMachineState *spapr = SPAPR_MACHINE(current_machine);
-    MemoryRegion *mr = region_mr(region);
     MemoryRegion *where = region->space ? &region->space->root :
                           &QLIST_FIRST(&spapr->phbs)->iommu_root;
 
@@ -149,8 +148,9 @@ static void region_realize(DeviceState *dev, Error **errp)
                                  region->offset, region->size);
         memory_region_set_readonly(&region->ram, region->readonly);
     }
-    memory_region_set_enabled(mr, region->shown);
-    memory_region_add_subregion_overlap(where, region->addr, mr, 1);
+    memory_region_set_enabled(region_mr(region), region->shown);
+    memory_region_add_subregion_overlap(where, region->addr,
+                                        region_mr(region), 1);
 }
 
 static bool region_get_shown(Object *obj, Error **errp)
