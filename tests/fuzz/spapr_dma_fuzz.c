@@ -1828,11 +1828,13 @@ static void restore(void)
         uint32_t args[REF_RTAS_WORDS] = { 0, BUID(i) >> 32, (uint32_t)BUID(i) };
 
         rtas(REF_RESET, 3, args, 1);
-        if (spapr_dma_window_find(phbs[i]->dma_liobn[0])->kvm_fd >= 0) {
-            uint32_t liobn[REF_RTAS_WORDS] = { phbs[i]->dma_liobn[0] };
+    }
+    for (guint i = 0; i < ref->windows->len; i++) {
+        const RefWindow *window = g_ptr_array_index(ref->windows, i);
+        SpaprDmaWindow *dma = spapr_dma_window_find(window->liobn);
 
-            rtas(REF_REMOVE, 1, liobn, 1);
-            rtas(REF_RESET, 3, args, 1);
+        if (dma) {      /* without DDW a PHB has one window only */
+            spapr_dma_kvm_update(dma);
         }
     }
     check_kvm_closed();
