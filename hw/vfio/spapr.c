@@ -275,9 +275,15 @@ static bool vfio_spapr_map_bus_rams(VFIOSpaprContainer *sc,
     const VFIOBusRam *ram;
 
     QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        if (vfio_spapr_find(sc, ram->iova, ram->size) == hw &&
-            !vfio_spapr_map_bus_ram(sc, ram, errp)) {
+        const VFIOHostWindow *has = vfio_spapr_find(sc, ram->iova, ram->size);
+
+        if (has == hw && !vfio_spapr_map_bus_ram(sc, ram, errp)) {
             return false;
+        } else if (!has) {
+            warn_report_once("vfio: RAM at 0x%" PRIx64 " of 0x%" PRIx64 " bytes"
+                             " on the bus is not in a DMA window of the host,"
+                             " devices of the host cannot use it", ram->iova,
+                             ram->size);
         }
     }
     return true;
@@ -297,7 +303,7 @@ static bool vfio_spapr_add_bus_ram(VFIOSpaprContainer *sc,
                                    Error **errp)
 {
     VFIOBusRam *ram = g_new0(VFIOBusRam, 1);
-    bool mapped;
+    bool ok;
 
     ram->iova = section->offset_within_address_space;
     ram->size = int128_get64(section->size);
@@ -305,13 +311,14 @@ static bool vfio_spapr_add_bus_ram(VFIOSpaprContainer *sc,
                  section->offset_within_region;
     ram->perm = section->readonly ? IOMMU_RO : IOMMU_RW;
     vfio_spapr_hide(sc, ram, true);
-    mapped = vfio_spapr_map_bus_ram(sc, ram, errp);
+    /* The machine's first reset makes the first window */
+    ok = QLIST_EMPTY(&sc->windows) || vfio_spapr_map_bus_ram(sc, ram, errp);
     /* A window that comes later may have it */
     QLIST_INSERT_HEAD(&sc->bus_ram, ram, next);
     if (sc->started) {
         vfio_spapr_update_kvm(sc);
     }
-    return mapped;
+    return ok;
 }
 
 static void vfio_spapr_del_bus_ram(VFIOSpaprContainer *sc, uint64_t iova)
