@@ -454,10 +454,11 @@ static void test_stuff_bad(void)
     spapr_dma_quit(t);
 }
 
-/* VIO devices and the default window are windows like others. */
+/* VIO devices and the default window are windows like others, traced or not */
 static void test_other_windows(void)
 {
-    SpaprDmaTest *t = spapr_dma_boot("-device spapr-vscsi,reg=0x71000003");
+    SpaprDmaTest *t = spapr_dma_boot("-trace 'spapr_iommu_*'"
+                                     " -device spapr-vscsi,reg=0x71000003");
     static const uint32_t liobns[] = { LIOBN_DEFAULT, 0x71000003 };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(liobns); i++) {
