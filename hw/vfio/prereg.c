@@ -66,7 +66,7 @@ typedef struct VFIOPreregFollower {
     MemoryListener listener;
     VFIOPrereg *prereg;
     AddressSpace *as;
-    unsigned users;             /* 0: it ends, and nothing is mapped */
+    unsigned users;
     QLIST_HEAD(, VFIOPreregSection) sections;
     QLIST_HEAD(, VFIOPreregSection) vanished;
     bool started;               /* what fails now cannot be taken back */
@@ -238,7 +238,6 @@ static VFIOPreregFollower *vfio_prereg_follower(const VFIOPrereg *prereg,
 
 static void vfio_prereg_end(VFIOPreregFollower *follower)
 {
-    follower->users = 0;
     QLIST_REMOVE(follower, next);
     memory_listener_unregister(&follower->listener);
     g_free(follower);
@@ -429,9 +428,7 @@ static void vfio_prereg_commit(MemoryListener *listener)
     prereg->ops->freeze(prereg->opaque);
     while ((note = QLIST_FIRST(&follower->vanished))) {
         QLIST_REMOVE(note, next);
-        if (follower->users) {
-            vfio_prereg_tell(prereg, follower->as, note->start, note->size);
-        }
+        vfio_prereg_tell(prereg, follower->as, note->start, note->size);
         if (note->target) {
             vfio_prereg_unfollow(prereg, note->target);
         } else {

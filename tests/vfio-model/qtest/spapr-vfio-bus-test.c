@@ -303,6 +303,32 @@ static void test_targets_pieces(void)
     quit(b);
 }
 
+/* RAM on both sides of what is registered comes, and the host takes one */
+static void test_targets_pieces_refused(void)
+{
+    BusTest *b = boot(POWERNV ONE, NULL, SPACE
+                      "-device spapr-dma-test-region,id=part,space=s1,addr=0,"
+                      "size=256K,memdev=m1,offset=0x40000 "
+                      REGION("all", "space=s1,addr=0x100000,memdev=m1,"
+                             "shown=off") VFIO1);
+    SpaprDdwWindow w = vfio_create(b->v, 12, 28, WINDOW_64);
+
+    put(b, w.liobn, w.addr, 0, 2);
+    vfio_fault(b->v, "ioctl=register,nth=2,errno=ENOMEM");
+    show(b, "all", true);
+    vfio_no_fault(b->v);
+    g_assert_cmpuint(vfio_log_count(b->v, "refuses to register RAM"), ==, 1);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 2);
+    show(b, "all", false);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 2);
+    assert_file(b, 1, w.addr, "m1", 0x40000);
+    show(b, "all", true);
+    g_assert_cmpuint(vfio_registered(b->v), ==, TEST_RAM + FILE_SIZE);
+    put(b, w.liobn, w.addr + 2 * PAGE, FILE_SIZE + 0x3f000, 2);
+    assert_file(b, 1, w.addr + 2 * PAGE, "m1", 0x3f000);
+    quit(b);
+}
+
 /* ---- a second layer ---- */
 
 static void test_layer(void)
@@ -1072,6 +1098,8 @@ int main(int argc, char **argv)
                    test_targets_share_refused);
     qtest_add_func("spapr-vfio/bus/targets-refused", test_targets_refused);
     qtest_add_func("spapr-vfio/bus/targets-pieces", test_targets_pieces);
+    qtest_add_func("spapr-vfio/bus/targets-pieces-refused",
+                   test_targets_pieces_refused);
     qtest_add_func("spapr-vfio/bus/layer", test_layer);
     qtest_add_data_func("spapr-vfio/bus/layer-ram-leaves", "r2",
                         test_layer_leaves);
