@@ -142,10 +142,10 @@ static int mapper_sync(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 static void mapper_take_back(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                              const SpaprTceBatch *batch, unsigned n_runs)
 {
-    const SpaprTceRun *last = &batch->runs[n_runs - 1];
     uint64_t index = batch->runs[0].index;
 
     if (n_runs) {
+        const SpaprTceRun *last = &batch->runs[n_runs - 1];
         uint64_t count = last->index + last->count - index;
 
         mapper_unmap(mapper, window, index, count);
@@ -153,7 +153,7 @@ static void mapper_take_back(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     }
 }
 
-/* Returns how many mappers have agreed to a run: all of them if @ret is 0 */
+/* Returns how many mappers were shown a run: the last one refused if @ret */
 static guint mappers_put_run(SpaprDmaWindow *window, const SpaprTceRun *run,
                              int *ret)
 {

@@ -238,19 +238,25 @@ unsigned vfio_refused(VfioTest *v, const char *call)
     return count_results(v, call, "ok");
 }
 
-unsigned vfio_mappings(VfioTest *v)
+/* The sum of one number of all that is alive in a list of the ledger */
+static uint64_t sum_live(VfioTest *v, const char *list, const char *number)
 {
     QDict *ledger = vfio_ledger(v);
     QDict *live = qdict_get_qdict(ledger, "live");
     const QListEntry *entry;
-    unsigned count = 0;
+    uint64_t sum = 0;
 
-    QLIST_FOREACH_ENTRY(qdict_get_qlist(live, "containers"), entry) {
-        count += qdict_get_int(qobject_to(QDict, qlist_entry_obj(entry)),
-                               "mappings");
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(live, list), entry) {
+        sum += qdict_get_int(qobject_to(QDict, qlist_entry_obj(entry)),
+                             number);
     }
     qobject_unref(ledger);
-    return count;
+    return sum;
+}
+
+unsigned vfio_mappings(VfioTest *v)
+{
+    return sum_live(v, "containers", "mappings");
 }
 
 unsigned vfio_regions(VfioTest *v)
@@ -265,17 +271,7 @@ unsigned vfio_regions(VfioTest *v)
 
 uint64_t vfio_registered(VfioTest *v)
 {
-    QDict *ledger = vfio_ledger(v);
-    QDict *live = qdict_get_qdict(ledger, "live");
-    const QListEntry *entry;
-    uint64_t bytes = 0;
-
-    QLIST_FOREACH_ENTRY(qdict_get_qlist(live, "regions"), entry) {
-        bytes += qdict_get_int(qobject_to(QDict, qlist_entry_obj(entry)),
-                               "size");
-    }
-    qobject_unref(ledger);
-    return bytes;
+    return sum_live(v, "regions", "size");
 }
 
 /* The machine */
