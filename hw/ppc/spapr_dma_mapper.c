@@ -142,14 +142,12 @@ static int mapper_sync(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 static void mapper_take_back(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                              const SpaprTceBatch *batch, unsigned n_runs)
 {
-    uint64_t index = batch->runs[0].index;
-
     if (n_runs) {
         const SpaprTceRun *last = &batch->runs[n_runs - 1];
-        uint64_t count = last->index + last->count - index;
+        uint64_t count = last->index + last->count - batch->index;
 
-        mapper_unmap(mapper, window, index, count);
-        mapper_sync(mapper, window, index, count);
+        mapper_unmap(mapper, window, batch->index, count);
+        mapper_sync(mapper, window, batch->index, count);
     }
 }
 

@@ -95,8 +95,8 @@ static bool budget_spent(const SpaprDmaWindow *window)
 {
     size_t used = qatomic_read(&window->machine->budget.used);
 
-    return window->kvm_fd < 0 && used > BUDGET_ANY &&
-           used > spapr_dma_budget_limit();
+    return used > BUDGET_ANY && used > spapr_dma_budget_limit() &&
+           window->kvm_fd < 0;
 }
 
 /*
@@ -179,9 +179,11 @@ bool spapr_dma_ram_valid(AddressSpace *as, uint64_t addr, uint64_t size)
     return true;
 }
 
-static bool runs_valid(const SpaprDmaWindow *window,
-                       const SpaprTceBatch *batch)
+/* Out of line as all that is rare, so that the usual case saves no register */
+static __attribute__((noinline))
+bool runs_valid(const SpaprDmaWindow *window, SpaprTceBatch *batch)
 {
+    spapr_tce_batch_cut(batch);
     for (unsigned i = 0; i < batch->n_runs; i++) {
         const SpaprTceRun *run = &batch->runs[i];
 
@@ -196,54 +198,85 @@ static bool runs_valid(const SpaprDmaWindow *window,
 
 /* RAM that the machine starts with lies at 0, and most TCEs point into it */
 static inline bool batch_valid(const SpaprDmaWindow *window,
-                               const SpaprTceBatch *batch)
+                               SpaprTceBatch *batch)
 {
     return (window->target == &address_space_memory &&
-            batch->last < current_machine->ram_size) ||
+            spapr_tce_batch_last(batch) < current_machine->ram_size) ||
            runs_valid(window, batch);
 }
 
-/* Does this take no memory, whatever is stored? */
-static bool batch_is_zero(const SpaprTceBatch *batch)
+/* Is there no memory for this?  Zeroes take none, whatever is stored */
+static __attribute__((noinline))
+bool batch_too_much(const SpaprTceBatch *batch)
 {
     uint64_t any = 0;
 
     for (uint64_t i = 0; i < batch->count; i++) {
         any |= batch->words[i];
     }
-    return !any;
+    if (any) {
+        budget_hurry();
+    }
+    return any;
 }
 
-/* Show a request to everybody who may refuse or has to know, and store it */
-static int batch_show(SpaprDmaWindow *window, const SpaprTceBatch *batch)
+/* Show a request to those who may refuse or have to know, and store it */
+static __attribute__((noinline))
+int batch_show(SpaprDmaWindow *window, SpaprTceBatch *batch)
 {
-    uint64_t index = batch->runs[0].index;
-    int ret = window->mappers->len ? spapr_dma_mappers_put(window, batch) : 0;
+    int ret;
 
+    spapr_tce_batch_cut(batch);
+    ret = window->mappers->len ? spapr_dma_mappers_put(window, batch) : 0;
     if (ret) {
         return ret;
     }
-    spapr_dma_notify_unmap(window, index, batch->count);
-    spapr_tce_store_put(window->store, index, batch->words, batch->count);
+    spapr_dma_notify_unmap(window, batch->index, batch->count);
+    spapr_tce_store_put(window->store, batch->index, batch->words,
+                        batch->count);
     spapr_dma_notify_map(window, batch);
     return 0;
 }
 
-int spapr_dma_window_put(SpaprDmaWindow *window, const SpaprTceBatch *batch)
+static inline int batch_store(SpaprDmaWindow *window, SpaprTceBatch *batch)
+{
+    if (window->mappers->len || window->notified) {
+        return batch_show(window, batch);
+    }
+    spapr_tce_store_put(window->store, batch->index, batch->words,
+                        batch->count);
+    return 0;
+}
+
+static QEMU_ALWAYS_INLINE int put(SpaprDmaWindow *window, SpaprTceBatch *batch)
 {
     if (!batch_valid(window, batch)) {
         return -EINVAL;
     }
-    if (budget_spent(window) && !batch_is_zero(batch)) {
-        budget_hurry();
+    if (budget_spent(window) && batch_too_much(batch)) {
         return -ENOSPC;
     }
-    if (window->mappers->len || window->notified) {
-        return batch_show(window, batch) ? -ENOSPC : 0;
-    }
-    spapr_tce_store_put(window->store, batch->runs[0].index, batch->words,
-                        batch->count);
-    return 0;
+    return batch_store(window, batch) ? -ENOSPC : 0;
+}
+
+int spapr_dma_window_put(SpaprDmaWindow *window, SpaprTceBatch *batch)
+{
+    return put(window, batch);
+}
+
+/* The same code, in which the compiler sees that the batch has one word */
+int spapr_dma_window_put_one(SpaprDmaWindow *window, uint64_t index,
+                             uint64_t tce)
+{
+    SpaprTceBatch batch = {
+        .words = &tce,
+        .index = index,
+        .count = 1,
+        .page_shift = window->geometry.page_shift,
+        .runs = window->machine->runs,
+    };
+
+    return put(window, &batch);
 }
 
 int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,
@@ -251,12 +284,13 @@ int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,
 {
     SpaprTceBatch batch = {
         .words = tces,
+        .index = index,
         .count = count,
+        .page_shift = window->geometry.page_shift,
         .runs = window->machine->runs,
     };
 
-    spapr_tce_batch_cut(&batch, index, window->geometry.page_shift);
-    return batch_show(window, &batch);
+    return batch_store(window, &batch);
 }
 
 /*

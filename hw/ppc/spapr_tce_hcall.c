@@ -6,8 +6,7 @@
  * passes on what it cannot handle, so a guest may meet either of us from one
  * call to the next and must not see a difference.
  *
- * A request is read as a whole and cut into runs here; from then on it is one
- * batch.  The answers:
+ * A request is read as a whole; from then on it is one batch.  The answers:
  *   H_SUCCESS                 done; also a request for no entry at all
  *   H_PARAMETER               no such window, entries outside of it, an IOBA
  *                             that is not a multiple of its page size, more
@@ -93,11 +92,8 @@ static SpaprDmaWindow *find_entries(const SpaprMachineState *spapr,
 }
 
 /* The only place where the fate of a request becomes a PAPR code */
-static target_long put_batch(SpaprDmaWindow *window,
-                             const SpaprTceBatch *batch)
+static inline target_long put_result(int ret)
 {
-    int ret = spapr_dma_window_put(window, batch);
-
     if (ret == -EINVAL) {
         return H_PARAMETER;
     }
@@ -107,19 +103,13 @@ static target_long put_batch(SpaprDmaWindow *window,
 static inline target_long put_tce(const SpaprMachineState *spapr,
                                   const target_ulong *args)
 {
-    uint64_t tce = args[2], index;
+    uint64_t index;
     SpaprDmaWindow *window = find_entry(spapr, args, &index);
-    SpaprTceRun run;
-    SpaprTceBatch batch = {
-        .words = &tce, .count = 1, .runs = &run, .n_runs = 1,
-    };
 
     if (!window) {
         return H_PARAMETER;
     }
-    spapr_tce_run_start(&run, index, tce, window->geometry.page_shift);
-    batch.last = spapr_tce_run_last(&run, window->geometry.page_shift);
-    return put_batch(window, &batch);
+    return put_result(spapr_dma_window_put_one(window, index, args[2]));
 }
 
 /* Apart, so that who does not trace does not pay for it */
@@ -210,7 +200,9 @@ static target_ulong h_put_tce_indirect(PowerPCCPU *cpu,
     if (window && read_tce_list(list, count, window->machine->words)) {
         SpaprTceBatch batch = {
             .words = window->machine->words,
+            .index = index,
             .count = count,
+            .page_shift = window->geometry.page_shift,
             .runs = window->machine->runs,
         };
 
@@ -218,8 +210,7 @@ static target_ulong h_put_tce_indirect(PowerPCCPU *cpu,
         if (count) {
             last = count - 1;
             last_tce = batch.words[last];
-            spapr_tce_batch_cut(&batch, index, window->geometry.page_shift);
-            ret = put_batch(window, &batch);
+            ret = put_result(spapr_dma_window_put(window, &batch));
         }
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
@@ -260,12 +251,12 @@ static void clear_tces(SpaprDmaWindow *window, uint64_t index, uint64_t count)
 static bool keep_bits(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
                       uint64_t count)
 {
-    SpaprTceRun run = { .index = index, .count = count };
     SpaprTceBatch batch = {
         .words = window->machine->words,
+        .index = index,
         .count = count,
-        .runs = &run,
-        .n_runs = 1,
+        .page_shift = window->geometry.page_shift,
+        .runs = window->machine->runs,
     };
 
     for (uint64_t i = 0; i < count; i++) {

@@ -8,7 +8,9 @@
  * words, and the same once more as runs.
  *
  * This is the only place where a word is taken apart.  A request is cut into
- * runs once, when it is read, and all that follows works on the batch.
+ * runs once, by the first who wants runs, and all that follows works on these.
+ * Where nobody wants them, because all is plain RAM and nobody mirrors the
+ * window, cutting would be the larger part of the work (architecture.rst).
  *
  * This header needs the C library only.
  *
@@ -39,21 +41,23 @@ typedef struct SpaprTceRun {
 
 /**
  * SpaprTceBatch: the words of one request and the runs that they make
- * @words: raw words of neighbouring entries; the first is that of the first
- *         run's index
- * @count: how many words, at most %SPAPR_TCE_BATCH_MAX
- * @runs: room for as many runs as there may be words
- * @n_runs: how many runs there are; each word is in exactly one
- * @last: the last address that any of them leads to, 0 if none does
+ * @words: raw words of neighbouring entries
+ * @index: of the first one's entry, counted from the start of the window
+ * @count: how many words, 1 .. %SPAPR_TCE_BATCH_MAX
+ * @page_shift: log2 of the page size in bytes, below 64
+ * @runs: room for as many runs as there are words
+ * @n_runs: how many runs there are, 0 before spapr_tce_batch_cut(); each word
+ *          is in exactly one
  *
  * Words without permission make runs, too, with @perm and @target 0.
  */
 struct SpaprTceBatch {
     const uint64_t *words;
+    uint64_t index;
     uint64_t count;
-    SpaprTceRun *runs;
+    unsigned page_shift;
     unsigned n_runs;
-    uint64_t last;
+    SpaprTceRun *runs;
 };
 
 /**
@@ -120,50 +124,45 @@ static inline bool spapr_tce_run_extend(SpaprTceRun *run, uint64_t tce,
 }
 
 /**
- * spapr_tce_run_last: the last address that a run leads to
- * @run: a run
- * @page_shift: log2 of the page size in bytes, below 64
+ * spapr_tce_batch_last: the last address that any word of a batch leads to
+ * @batch: a batch, cut or not
+ *
+ * Returns 0 if no word has a permission.
  */
-static inline uint64_t spapr_tce_run_last(const SpaprTceRun *run,
-                                          unsigned page_shift)
+static inline uint64_t spapr_tce_batch_last(const SpaprTceBatch *batch)
 {
-    return run->perm ? run->target + (run->count << page_shift) - 1 : 0;
+    const uint64_t *word = batch->words, *end = word + batch->count;
+    uint64_t last = 0;
+
+    do {
+        last = MAX(last, spapr_tce_perm(*word) ? *word : 0);
+    } while (++word < end);
+    return last ? last | ((UINT64_C(1) << batch->page_shift) - 1) : 0;
 }
 
 /**
- * spapr_tce_batch_cut: cut the words of a batch into runs
- * @batch: with @words, @count and room for runs
- * @index: of the first word's entry, counted from the start of the window
- * @page_shift: log2 of the page size in bytes, below 64
+ * spapr_tce_batch_cut: have the runs of a batch
+ * @batch: a batch
+ *
+ * Does nothing if the batch was cut before.
  */
-static inline void spapr_tce_batch_cut(SpaprTceBatch *batch, uint64_t index,
-                                       unsigned page_shift)
+static inline void spapr_tce_batch_cut(SpaprTceBatch *batch)
 {
     const uint64_t *words = batch->words;
-    uint64_t page = UINT64_C(1) << page_shift, count = batch->count;
-    uint64_t i = 0, last = 0;
-    unsigned n = 0;
+    unsigned n = batch->n_runs;
+    uint64_t i = 0;
 
-    while (i < count) {
-        uint64_t first = i, step, next;
-        SpaprTceRun run;
+    while (!batch->n_runs && i < batch->count) {
+        SpaprTceRun *run = &batch->runs[n++];
 
-        spapr_tce_run_start(&run, index + i, words[i], page_shift);
-        step = run.perm ? page : 0;
+        spapr_tce_run_start(run, batch->index + i, words[i],
+                            batch->page_shift);
         do {
-            /* Most words are the one before, or that plus a page */
-            next = words[i++] + step;
-            while (i < count && words[i] == next && next >= step) {
-                next += step;
-                i++;
-            }
-            run.count = i - first;
-        } while (i < count && spapr_tce_run_extend(&run, words[i], page_shift));
-        last = MAX(last, spapr_tce_run_last(&run, page_shift));
-        batch->runs[n++] = run;
+            i++;
+        } while (i < batch->count &&
+                 spapr_tce_run_extend(run, words[i], batch->page_shift));
     }
     batch->n_runs = n;
-    batch->last = last;
 }
 
 #endif /* HW_PPC_SPAPR_TCE_RUN_H */

@@ -449,15 +449,11 @@ void spapr_tce_store_set(SpaprTceStore *store, uint64_t index, uint64_t tce)
     }
 }
 
-void spapr_tce_store_put(SpaprTceStore *store, uint64_t index,
-                         const uint64_t *tces, uint64_t count)
+void spapr_tce_store_put_many(SpaprTceStore *store, uint64_t index,
+                              const uint64_t *tces, uint64_t count)
 {
     uint64_t n;
 
-    if (count == 1) {
-        spapr_tce_store_set(store, index, *tces);
-        return;
-    }
     count = clip(store, index, count);
     for (; count; index += n, tces += n, count -= n) {
         n = clip_to_leaf(index, count);

@@ -184,14 +184,33 @@ uint64_t spapr_tce_store_look(SpaprTceStore *store, uint64_t index);
 void spapr_tce_store_set(SpaprTceStore *store, uint64_t index, uint64_t tce);
 
 /**
- * spapr_tce_store_put: write neighbouring words
+ * spapr_tce_store_put_many: write neighbouring words
  * @store: a store
  * @index: the first
  * @tces: raw words
  * @count: how many
  */
-void spapr_tce_store_put(SpaprTceStore *store, uint64_t index,
-                         const uint64_t *tces, uint64_t count);
+void spapr_tce_store_put_many(SpaprTceStore *store, uint64_t index,
+                              const uint64_t *tces, uint64_t count);
+
+/**
+ * spapr_tce_store_put: write one word or neighbouring ones
+ * @store: a store
+ * @index: the first
+ * @tces: raw words
+ * @count: how many
+ *
+ * One word is as fast as with spapr_tce_store_set().
+ */
+static inline void spapr_tce_store_put(SpaprTceStore *store, uint64_t index,
+                                       const uint64_t *tces, uint64_t count)
+{
+    if (count == 1) {
+        spapr_tce_store_set(store, index, *tces);
+    } else {
+        spapr_tce_store_put_many(store, index, tces, count);
+    }
+}
 
 /**
  * spapr_tce_store_clear: write zeroes

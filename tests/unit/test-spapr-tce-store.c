@@ -438,10 +438,20 @@ static void test_run_below(void)
 static unsigned cut(SpaprTceRun *runs, const uint64_t *tces, uint64_t count,
                     uint64_t index, unsigned page_shift)
 {
-    SpaprTceBatch batch = { .words = tces, .count = count, .runs = runs };
+    SpaprTceBatch batch = {
+        .words = tces,
+        .index = index,
+        .count = count,
+        .page_shift = page_shift,
+        .runs = runs,
+    };
+    unsigned n_runs;
 
-    spapr_tce_batch_cut(&batch, index, page_shift);
-    return batch.n_runs;
+    spapr_tce_batch_cut(&batch);
+    n_runs = batch.n_runs;
+    spapr_tce_batch_cut(&batch);
+    g_assert_cmpuint(batch.n_runs, ==, n_runs);
+    return n_runs;
 }
 
 static void test_target_wrap(void)
@@ -486,6 +496,25 @@ static void test_array_runs(void)
     g_assert_cmpuint(cut(runs, &tces[4], 5, 1000, 16), ==, 5);
     assert_run_is(&runs[0], 1000, 1, 0x20000, 3);
     assert_run_is(&runs[4], 1004, 1, 0x50000, 3);
+}
+
+/* What has no permission leads nowhere, and the bits between do not count */
+static void test_batch_last(void)
+{
+    static const uint64_t tces[] = {
+        0xfffffffffffff000, 0x10003, 0x2fff1, 0x8002, 0,
+    };
+    SpaprTceBatch batch = { .words = tces, .count = 5, .page_shift = 16 };
+
+    g_assert_cmphex(spapr_tce_batch_last(&batch), ==, 0x2ffff);
+    batch.page_shift = 12;
+    g_assert_cmphex(spapr_tce_batch_last(&batch), ==, 0x2ffff);
+    batch.count = 2;
+    g_assert_cmphex(spapr_tce_batch_last(&batch), ==, 0x10fff);
+    batch.count = 1;
+    g_assert_cmphex(spapr_tce_batch_last(&batch), ==, 0);
+    batch.words = &tces[4];
+    g_assert_cmphex(spapr_tce_batch_last(&batch), ==, 0);
 }
 
 /* A walk of all 2^52 entries would not end; this does at once */
@@ -1180,6 +1209,7 @@ static void add_tests(void)
     g_test_add_func("/spapr-tce-store/run-below", test_run_below);
     g_test_add_func("/spapr-tce-store/target-wrap", test_target_wrap);
     g_test_add_func("/spapr-tce-store/array-runs", test_array_runs);
+    g_test_add_func("/spapr-tce-store/batch-last", test_batch_last);
     g_test_add_func("/spapr-tce-store/huge-ranges", test_huge_ranges);
     g_test_add_func("/spapr-tce-store/flat", test_flat);
     g_test_add_func("/spapr-tce-store/change-while-walking",

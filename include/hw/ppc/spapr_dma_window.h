@@ -153,7 +153,7 @@ MemoryRegion *spapr_dma_window_get_root(SpaprDmaWindow *window);
 /**
  * spapr_dma_window_put: carry out a request as a whole
  * @window: an enabled window
- * @batch: the words, which lie in the window, and their runs
+ * @batch: the words, which lie in the window; cut into runs if need be
  *
  * Everybody sees the same batch: it is checked, shown to the mappers, told to
  * IOMMU notifiers and stored.  Returns 0, or with nothing changed
@@ -163,7 +163,18 @@ MemoryRegion *spapr_dma_window_get_root(SpaprDmaWindow *window);
  *             windows take as much memory as they may, see
  *             spapr_dma_budget_limit()
  */
-int spapr_dma_window_put(SpaprDmaWindow *window, const SpaprTceBatch *batch);
+int spapr_dma_window_put(SpaprDmaWindow *window, SpaprTceBatch *batch);
+
+/**
+ * spapr_dma_window_put_one: carry out a request of one word
+ * @window: an enabled window
+ * @index: of an entry that lies in it
+ * @tce: raw word
+ *
+ * Returns what spapr_dma_window_put() does for a batch of this word.
+ */
+int spapr_dma_window_put_one(SpaprDmaWindow *window, uint64_t index,
+                             uint64_t tce);
 
 /**
  * spapr_dma_window_restore: store words that were stored elsewhere before
