@@ -147,6 +147,30 @@ class Passthrough:
             r'Attached groupfd (\d+) to liobn fd (\d+)'))
 
     @property
+    def kvm_tables(self):
+        """(LIOBN, groups) of each table that KVM made, in order.
+
+        The groups are the fds of those that KVM was told of while it had the
+        table.
+        """
+        made, having = [], {}
+        told = collections.defaultdict(set)
+        for event in self._find(
+                r'Attached groupfd (\d+) to liobn fd (\d+)|'
+                r'spapr_dma_kvm_enter liobn=(\w+) fd=(\d+)|'
+                r'spapr_dma_kvm_leave liobn=(\w+)'):
+            group, table, entered, fd, left = (
+                g and int(g, 0) for g in event.groups())
+            if group is not None:
+                told[table].add(group)
+            elif entered is not None:
+                made.append((entered, told[fd]))
+                having[entered] = fd
+            else:
+                told.pop(having.pop(left), None)
+        return made
+
+    @property
     def registered(self):
         """Bytes registered with the host, one entry per registration."""
         return [size for size, ret in numbers(self._find(

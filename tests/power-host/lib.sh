@@ -37,7 +37,7 @@ guest() {
         -kernel /in/vmlinux -initrd /in/guest-initrd \
         -append "console=hvc0 $own_pages guest.disks=${GUEST_DISKS:-1} $GUEST_APPEND" \
         -trace 'spapr_iommu_pci_*' -trace 'spapr_iommu_ddw_*' \
-        -trace 'spapr_dma_window_*' \
+        -trace 'spapr_dma_*' \
         -trace 'vfio_spapr_*' -trace 'vfio_prereg_*' "$@"
     case $accel in
     kvm)  # what an emulated POWER9 cannot promise about speculation
