@@ -21,9 +21,11 @@ import time
 
 from qemu.machine import QEMUQtestProtocol
 
-from bare_guest import (BIG_LIOBN, BIG_START, DEFAULT_LIOBN, H_GET_TCE,
-                        H_PUT_TCE, H_STUFF_TCE, READ_WRITE, Machine, Trouble)
+from bare_guest import Machine
 from spapr_dma import images, paths, powerhost, process
+from spapr_dma.guest_program import (BIG_LIOBN, BIG_START, DEFAULT_LIOBN,
+                                     H_GET_TCE, H_PUT_TCE, H_STUFF_TCE,
+                                     READ_WRITE, Trouble)
 
 HERE = paths.TOP / 'tests/bench'
 DEVICE = 'vfio-pci,host=0001:01:00.0,id=vfio0'

@@ -17,6 +17,15 @@
  *       done CALLS TICKS MAX STATUS 0
  *   rtas TOKEN NRET ARG...
  *       done 1 TICKS TICKS STATUS RET...
+ *   behind CPU OP A1 A2 A3 A4 STEP2 STEP3 TURN PAUSE
+ *       from now on the other processor, CPU, makes such hypercalls as of
+ *       loop, with a pause of PAUSE ticks after each, whatever they are
+ *       answered.  A2 and A3 start over after each TURN calls.
+ *       done 0 0 0 STATUS
+ *   halt
+ *       stop that processor, after TICKS in all; GOOD of its calls were
+ *       answered 0.  STATUS is the last answer that was not, or 0.
+ *       done CALLS TICKS GOOD STATUS
  *
  * TICKS is the time in hypercalls alone, MAX that of the longest, both in
  * units of the timebase, 1/512 of a microsecond.
@@ -35,10 +44,22 @@
 #define POLL_TICKS 512000       /* look for input once in a millisecond */
 #define MAX_WORDS 16
 
+#define RTAS_START_CPU 0x2006
+#define RTAS_STOP_SELF 0x2007
+#define RTAS_HARDWARE_ERROR -1
+
 typedef struct {
     uint64_t calls, ticks, max;
     long status;
 } Account;
+
+/* What the other processor does; it runs from start to end of that */
+static struct {
+    uint64_t words[9];          /* OP A1 A2 A3 A4 STEP2 STEP3 TURN PAUSE */
+    uint64_t calls, good, ticks;
+    long status;
+    bool stop, stopped;
+} other = { .stopped = true };
 
 static uint64_t list[LIST_ENTRIES] __attribute__((aligned(4096)));
 static uint32_t rtas_words[32] __attribute__((aligned(64)));
@@ -50,6 +71,15 @@ static inline uint64_t now(void)
 
     asm volatile("mfspr %0, 268" : "=r"(ticks));
     return ticks;
+}
+
+static void wait(uint64_t ticks)
+{
+    const uint64_t start = now();
+
+    while (now() - start < ticks) {
+        continue;
+    }
 }
 
 /* The console */
@@ -121,11 +151,7 @@ static void get_line(void)
             pending[i] = regs[2 + i / 8] >> (56 - i % 8 * 8);
         }
         if (!have) {
-            const uint64_t start = now();
-
-            while (now() - start < POLL_TICKS) {
-                continue;
-            }
+            wait(POLL_TICKS);
         }
     }
 }
@@ -218,6 +244,82 @@ static void rtas(const uint64_t *words, unsigned count)
     }
 }
 
+/* The other processor comes here and ends here */
+void other_main(void)
+{
+    static uint32_t stop_self[3] = { RTAS_STOP_SELF };
+    uint64_t regs[6] = { H_RTAS, (uint64_t)stop_self };
+    const uint64_t *words = other.words, start = now();
+    uint64_t arg2 = 0, arg3 = 0;
+
+    while (!__atomic_load_n(&other.stop, __ATOMIC_ACQUIRE)) {
+        uint64_t call_regs[6] = { words[0], words[1], words[2] + arg2,
+                                  words[3] + arg3, words[4] };
+        const long status = hypercall(call_regs);
+
+        if (status) {
+            other.status = status;
+        } else {
+            other.good++;
+        }
+        arg2 += words[5];
+        arg3 += words[6];
+        if (++other.calls % words[7] == 0) {
+            arg2 = arg3 = 0;
+        }
+        wait(words[8]);
+    }
+    other.ticks = now() - start;
+    __atomic_store_n(&other.stopped, true, __ATOMIC_RELEASE);
+    hypercall(regs);
+}
+
+/* Again while the processor is still on its way out of its last job */
+static long start_other(uint64_t cpu)
+{
+    do {
+        uint64_t regs[6] = { H_RTAS, (uint64_t)rtas_words };
+
+        rtas_words[0] = RTAS_START_CPU;
+        rtas_words[1] = 3;
+        rtas_words[2] = 1;
+        rtas_words[3] = cpu;
+        rtas_words[4] = (uint64_t)other_start;
+        rtas_words[5] = 0;
+        hypercall(regs);
+    } while ((int32_t)rtas_words[6] == RTAS_HARDWARE_ERROR);
+    return (int32_t)rtas_words[6];
+}
+
+static void behind(const uint64_t *words)
+{
+    Account account = { };
+
+    for (unsigned i = 0; i < 9; i++) {
+        other.words[i] = words[1 + i];
+    }
+    other.calls = other.good = other.ticks = 0;
+    other.status = 0;
+    other.stop = other.stopped = false;
+    account.status = start_other(words[0]);
+    if (account.status) {
+        other.stopped = true;
+    }
+    answer(&account);
+}
+
+static void halt(void)
+{
+    Account account;
+
+    __atomic_store_n(&other.stop, true, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&other.stopped, __ATOMIC_ACQUIRE)) {
+        continue;
+    }
+    account = (Account) { other.calls, other.ticks, other.good, other.status };
+    answer(&account);
+}
+
 /* Cut the line into a name and numbers; returns how many numbers */
 static unsigned parse(uint64_t *words)
 {
@@ -256,6 +358,10 @@ void guest_main(void)
             map(words);
         } else if (line[0] == 'r' && count > 2) {
             rtas(words, count);
+        } else if (line[0] == 'b' && count == 10) {
+            behind(words);
+        } else if (line[0] == 'h') {
+            halt();
         } else if (line[0] == 'p') {
             put_text("pong");
         } else {

@@ -6,6 +6,7 @@
 #ifndef BENCH_GUEST_H
 #define BENCH_GUEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -16,5 +17,8 @@
  * Returns the status that the call leaves in r3.
  */
 long hypercall(uint64_t *regs);
+
+/* Where another processor starts, as RTAS wants it: code, not a function */
+extern const char other_start[];
 
 #endif /* BENCH_GUEST_H */

@@ -26,6 +26,18 @@ _start:
     bl      guest_main
 1:  b       1b
 
+/* RTAS starts a processor in 64-bit mode, big endian, translation off */
+    .globl other_start
+other_start:
+    lis     %r2, .TOC.@h
+    ori     %r2, %r2, .TOC.@l
+    lis     %r1, other_stack_end@h
+    ori     %r1, %r1, other_stack_end@l
+    li      %r0, 0
+    stdu    %r0, -64(%r1)
+    bl      other_main
+2:  b       2b
+
 /* See guest.h */
     .globl hypercall
 hypercall:
@@ -48,4 +60,6 @@ hypercall:
     .balign 16
     .space  16384
 stack_end:
+    .space  16384
+other_stack_end:
     .section .note.GNU-stack, "", @progbits
