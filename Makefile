@@ -69,7 +69,7 @@ check-stock: setup
 	@scripts/ninja build/project tests/vfio-model/vfio-model \
 		tests/vfio-model/libvfio-model.so \
 		tests/vfio-model/libhost-pages.so \
-		tests/power-host/kvm-refuses.so
+		tests/power-host/odd-host.so
 	@scripts/stock-table
 	@scripts/check --stock upstream
 

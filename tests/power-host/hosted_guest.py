@@ -57,7 +57,7 @@ class Passthrough:
     """A run with count disks of mib MiB under accel ('kvm' or 'tcg').
 
     vfio_option goes to every vfio-pci device but the first; copies: more
-    files for the host, {name in /in: path}; kvm_refuses: see kvm-refuses.c.
+    files for the host, {name in /in: path}; odd: how it is, see odd-host.c.
     """
 
     SCRIPT = 'boot-guest'
@@ -65,12 +65,12 @@ class Passthrough:
 
     def __init__(self, accel, count, mib, seed, vfio_option='',
                  kernel='6.12-64k', model='powernv9', guest='6.12-64k',
-                 copies=None, kvm_refuses=''):
+                 copies=None, odd=''):
         self.accel, self.count, self.mib, self.seed = accel, count, mib, seed
         self.option = vfio_option
         self.kernel, self.model = kernel, model
         self.guest_kernel = images.Kernel(guest)
-        self.args = [accel, vfio_option, kvm_refuses]
+        self.args = [accel, vfio_option, odd]
         self.copies = dict(copies or {})
         self.expected = []
 
