@@ -247,9 +247,9 @@ static void clear_tces(SpaprDmaWindow *window, uint64_t index, uint64_t count)
     }
 }
 
-/* Store a word without permission as it is; false if that takes no memory */
-static bool keep_bits(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
-                      uint64_t count)
+/* Store one word in all of these entries, no more than a list has */
+static int fill(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
+                uint64_t count)
 {
     SpaprTceBatch batch = {
         .words = window->machine->words,
@@ -262,14 +262,30 @@ static bool keep_bits(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
     for (uint64_t i = 0; i < count; i++) {
         window->machine->words[i] = tce;
     }
-    return !spapr_dma_window_put(window, &batch);
+    return count ? spapr_dma_window_put(window, &batch) : 0;
+}
+
+/*
+ * The other bits of a TCE without permission are kept only in as many entries
+ * as LoPAR allows, and only if there may be memory for them: a zero says the
+ * same.
+ */
+static void take_back(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
+                      uint64_t count)
+{
+    if (!tce || count > SPAPR_TCE_BATCH_MAX ||
+        fill(window, index, tce, count)) {
+        object_ref(OBJECT(window));
+        clear_tces(window, index, count);
+        object_unref(OBJECT(window));
+    }
 }
 
 /*
  * LoPAR allows 512 entries and a TCE with permission; KVM, and with it every
- * guest in use, any number within the window and only TCEs without.  The other
- * bits of the TCE are kept only in as many entries as LoPAR allows, and only if
- * there may be memory for them: a zero says the same.
+ * guest in use, any number within the window and only TCEs without.  Both are
+ * done here, so only a guest that needs what KVM refuses sees a difference:
+ * FreeBSD before 11 maps single pages this way, and panics if it may not.
  */
 static target_ulong h_stuff_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                                 target_ulong opcode, target_ulong *args)
@@ -280,13 +296,10 @@ static target_ulong h_stuff_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
     target_long ret = H_PARAMETER;
 
     if (window && !spapr_tce_perm(tce)) {
-        object_ref(OBJECT(window));
-        if (!tce || !count || count > SPAPR_TCE_BATCH_MAX ||
-            !keep_bits(window, index, tce, count)) {
-            clear_tces(window, index, count);
-        }
-        object_unref(OBJECT(window));
+        take_back(window, index, tce, count);
         ret = H_SUCCESS;
+    } else if (window && count <= SPAPR_TCE_BATCH_MAX) {
+        ret = put_result(fill(window, index, tce, count));
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
         trace_spapr_iommu_pci_stuff(liobn, ioba, tce, count, ret);

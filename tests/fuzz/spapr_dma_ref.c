@@ -255,8 +255,19 @@ int64_t ref_stuff(RefMachine *ref, uint64_t liobn, uint64_t ioba,
     uint64_t page;
     RefWindow *window = find_pages(ref, liobn, ioba, count, &page);
 
-    if (!window || word & READ_OR_WRITE) {
+    if (!window) {
         return REF_H_PARAMETER;
+    }
+    if (word & READ_OR_WRITE) {
+        uint64_t words[REF_LIST_WORDS];
+
+        if (count > REF_LIST_WORDS) {
+            return REF_H_PARAMETER;
+        }
+        for (uint64_t i = 0; i < count; i++) {
+            words[i] = word;
+        }
+        return put_words(ref, window, page, words, count);
     }
     if (count > REF_LIST_WORDS) {
         clear_pages(window, page, count);

@@ -429,6 +429,30 @@ static void test_stuff_steps(void)
     spapr_dma_quit(t);
 }
 
+/* D18: LoPAR lets a guest map this way, and old FreeBSD does */
+static void test_stuff_mapped(void)
+{
+    SpaprDmaTest *t = boot_window();
+
+    assert_put(t, 0, PAGE | TCE_RW, H_SUCCESS);
+    assert_stuff(t, 1, 2 * PAGE | TCE_RO, 1, H_SUCCESS);
+    assert_stuff(t, 2, 3 * PAGE | TCE_RW, LIST_MAX, H_SUCCESS);
+    assert_all(t, 0, 1, PAGE | TCE_RW);
+    assert_all(t, 1, 1, 2 * PAGE | TCE_RO);
+    assert_all(t, 2, LIST_MAX, 3 * PAGE | TCE_RW);
+    assert_all(t, 2 + LIST_MAX, 1, 0);
+
+    /* Nothing at all, too many, not RAM, beyond the window */
+    assert_stuff(t, 1, TCE_RW, 0, H_SUCCESS);
+    assert_stuff(t, 1, TCE_RW, LIST_MAX + 1, H_PARAMETER);
+    assert_stuff(t, 1, 1ULL << 50 | TCE_WO, 2, H_PARAMETER);
+    assert_stuff(t, ENTRIES - 1, TCE_RW, 2, H_PARAMETER);
+    assert_all(t, 1, 1, 2 * PAGE | TCE_RO);
+    assert_all(t, 2, LIST_MAX, 3 * PAGE | TCE_RW);
+    assert_all(t, ENTRIES - 1, 1, 0);
+    spapr_dma_quit(t);
+}
+
 static void test_stuff_bad(void)
 {
     SpaprDmaTest *t = boot_window();
@@ -436,11 +460,6 @@ static void test_stuff_bad(void)
 
     assert_put(t, 0, tce, H_SUCCESS);
     assert_put(t, ENTRIES - 1, tce, H_SUCCESS);
-    assert_stuff(t, 0, PAGE | TCE_RO, 1, H_PARAMETER);
-    assert_stuff(t, 0, PAGE | TCE_WO, 1, H_PARAMETER);
-    assert_stuff(t, 0, PAGE | TCE_RW, 1, H_PARAMETER);
-    assert_stuff(t, 0, TCE_RW, 4, H_PARAMETER);
-
     /* B3: past the end, by one and by so much that it wraps */
     assert_stuff(t, ENTRIES - 1, 0, 2, H_PARAMETER);
     assert_stuff(t, 0, 0, ENTRIES + 1, H_PARAMETER);
@@ -691,7 +710,9 @@ static void random_stuff(Model *m)
     uint64_t index = random_index();
     uint64_t count = random_count();
     uint64_t tce = g_test_rand_int_range(0, 3) ? 0 : random_tce();
-    bool ok = !(tce & TCE_RW) && model_range_ok(index, count);
+    bool mapped = tce & TCE_RW && count;
+    bool ok = model_range_ok(index, count) &&
+              (!mapped || (count <= LIST_MAX && model_tce_ok(tce)));
 
     assert_stuff(m->t, index, tce, count, ok ? H_SUCCESS : H_PARAMETER);
     for (uint64_t i = 0; ok && i < count; i++) {
@@ -1034,6 +1055,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-tce/stuff/A8-full-window", test_stuff_full_window);
     qtest_add_func("spapr-tce/stuff/steps", test_stuff_steps);
     qtest_add_func("spapr-tce/stuff/B3-bad", test_stuff_bad);
+    qtest_add_func("spapr-tce/stuff/D18-mapped", test_stuff_mapped);
     qtest_add_func("spapr-tce/B12-index-beyond-32-bits",
                    test_index_beyond_32_bits);
     qtest_add_func("spapr-tce/other-windows", test_other_windows);
