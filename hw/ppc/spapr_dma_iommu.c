@@ -13,7 +13,7 @@
  *    the notifier has only a part: who maps by pages can unmap by pages, which
  *    a host's IOMMU cannot in the middle of what was mapped in one go;
  *  - whatever a guest takes back is told, be it that the whole window goes;
- *    such events may be about many pages;
+ *    such events may be about many pages, and say nothing of where they led;
  *  - each event is an aligned power of two and in the range of its notifier.
  *
  * Locks: translation runs in an RCU read-side section of any thread; the rest
