@@ -15,12 +15,14 @@
  *   - A host undoes a registration only for the exact range that was made,
  *     and refuses ranges that overlap.  Of a section only what no range has is
  *     therefore registered; all that have a part of it count it.
- *   - A section that could not be registered is not taken note of, so that its
- *     removal does nothing.
+ *   - RAM that could not be registered counts for no range.  Its end is told
+ *     like any other, since hosts may map what another container registered.
  *   - A section that vanished counts until the memory map is complete again:
  *     RAM that is shown in other pieces then stays registered and mapped.
  *   - What is unregistered is not mapped: the owner is told to unmap what has
- *     vanished, and lets nobody map it again before its end.
+ *     vanished.  From when the first section vanishes to when the last follower
+ *     of all containers is done nobody else maps, since what one container has
+ *     unregistered can be mapped as long as another has it.
  *   - Followers make no ring.
  *   - A range that no section shows is there only until the main loop runs:
  *     what is plugged is shown before that.
@@ -57,7 +59,7 @@ typedef struct VFIOPreregRange {
 typedef struct VFIOPreregSection {
     hwaddr start;               /* in the address space */
     uint64_t size;              /* bytes */
-    uintptr_t vaddr;            /* of RAM */
+    uintptr_t vaddr;            /* of RAM that is registered, else 0 */
     AddressSpace *target;       /* what an IOMMU translates to; NULL if RAM */
     QLIST_ENTRY(VFIOPreregSection) next;
 } VFIOPreregSection;
@@ -283,13 +285,14 @@ static bool vfio_prereg_add_ram(VFIOPreregFollower *follower,
                                 Error **errp)
 {
     VFIOPreregRange range = vfio_prereg_range(section);
+    VFIOPreregSection *note = vfio_prereg_note(follower, section);
 
     if (!vfio_prereg_add(follower->prereg, &range,
                          memory_region_name(section->mr), errp)) {
         return false;
     }
     vfio_prereg_count(follower->prereg, range.vaddr, range.size, 1);
-    vfio_prereg_note(follower, section)->vaddr = range.vaddr;
+    note->vaddr = range.vaddr;
     return true;
 }
 
@@ -388,6 +391,9 @@ static void vfio_prereg_region_del(MemoryListener *listener,
 
     QLIST_FOREACH(note, &follower->sections, next) {
         if (note->start == start) {
+            if (QLIST_EMPTY(&follower->vanished)) {
+                follower->prereg->ops->freeze(follower->prereg->opaque);
+            }
             QLIST_REMOVE(note, next);
             QLIST_INSERT_HEAD(&follower->vanished, note, next);
             return;
@@ -425,13 +431,12 @@ static void vfio_prereg_commit(MemoryListener *listener)
     if (QLIST_EMPTY(&follower->vanished)) {
         return;
     }
-    prereg->ops->freeze(prereg->opaque);
     while ((note = QLIST_FIRST(&follower->vanished))) {
         QLIST_REMOVE(note, next);
         vfio_prereg_tell(prereg, follower->as, note->start, note->size);
         if (note->target) {
             vfio_prereg_unfollow(prereg, note->target);
-        } else {
+        } else if (note->vaddr) {
             vfio_prereg_count(prereg, note->vaddr, note->size, -1);
         }
         g_free(note);

@@ -43,8 +43,8 @@ typedef struct VFIOPreregOps {
      * @vanished: unmap what leads to something that has vanished
      *
      * @addr and @size (bytes) were its place in @as, or are that of an IOMMU
-     * that led to it.  The memory map is complete again, and what leads to RAM
-     * by it stays mapped.  Called before RAM is unregistered, since a host that
+     * that led to it.  The memory map is complete again; what leads to RAM by it
+     * may be unmapped for a moment.  Called before RAM is unregistered, since a host that
      * has it mapped forgets the range then but keeps its pages locked.
      */
     void (*vanished)(void *opaque, AddressSpace *as, uint64_t addr,
@@ -53,8 +53,9 @@ typedef struct VFIOPreregOps {
     /**
      * @freeze: from now on nobody but the caller maps anything, until @thaw
      *
-     * Called around @vanished and @unregister_ram, between which a range must
-     * not be mapped again.
+     * Called before the memory map changes and after @vanished and
+     * @unregister_ram, between which a range must not be mapped again.  Calls
+     * nest: several containers see the same change.
      */
     void (*freeze)(void *opaque);
     void (*thaw)(void *opaque);
@@ -97,7 +98,8 @@ void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,
  *
  * Returns false, with nothing changed, if any RAM cannot be registered.  RAM
  * that appears later unexpectedly and cannot be is reported once and stays
- * unregistered: the host then refuses to map it.
+ * unregistered.  The host then refuses to map it, unless another container of
+ * this process has it registered.
  */
 bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp);
 
