@@ -22,7 +22,8 @@
  * range stays until then, with a copy of what was in it.
  *
  * Locks: the BQL.  KVM changes its table without it; who copies from a table,
- * or makes or closes one, keeps vCPUs out of KVM meanwhile.
+ * changes it along with what mirrors it, or makes or closes one, keeps vCPUs
+ * out of KVM meanwhile.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -88,6 +89,24 @@ void spapr_dma_thaw(void *unused)
 {
     if (kvm->present() && !--spapr_dma_machine()->frozen) {
         accel_ioctl_inhibit_end();
+    }
+}
+
+/* Without KVM's table only hypercalls change it, which wait for the BQL */
+bool spapr_dma_kvm_hold(const SpaprDmaWindow *window)
+{
+    bool held = window->kvm_fd >= 0;
+
+    if (held) {
+        spapr_dma_freeze(NULL);
+    }
+    return held;
+}
+
+void spapr_dma_kvm_release(bool held)
+{
+    if (held) {
+        spapr_dma_thaw(NULL);
     }
 }
 

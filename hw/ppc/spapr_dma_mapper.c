@@ -270,9 +270,12 @@ void spapr_dma_mapper_unregister(SpaprDmaMapper *mapper)
     if (!space) {
         return;
     }
+    /* KVM was told that the copy goes, but a vCPU may still be at it */
+    spapr_dma_freeze(NULL);
     QLIST_FOREACH(window, &space->windows, next) {
         mapper_detach(mapper, window);
     }
+    spapr_dma_thaw(NULL);
     QLIST_REMOVE(mapper, next);
     mapper->space = NULL;
     spapr_dma_kvm_update_space(space);
@@ -288,16 +291,10 @@ void spapr_dma_mapper_set_sees_all(SpaprDmaMapper *mapper, bool sees_all)
 bool spapr_dma_mapper_replay(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
                              Error **errp)
 {
-    bool with_kvm = window->kvm_fd >= 0;
-    int ret;
+    bool held = spapr_dma_kvm_hold(window);
+    int ret = mapper_sync(mapper, window, 0, window->geometry.entries);
 
-    if (with_kvm) {
-        spapr_dma_freeze(NULL);
-    }
-    ret = mapper_sync(mapper, window, 0, window->geometry.entries);
-    if (with_kvm) {
-        spapr_dma_thaw(NULL);
-    }
+    spapr_dma_kvm_release(held);
     if (ret) {
         error_setg_errno(errp, -ret, "cannot map all that the guest has "
                          "mapped in DMA window 0x%x", window->liobn);

@@ -156,6 +156,16 @@ void spapr_dma_kvm_update_space(SpaprDmaSpace *space);
  */
 void spapr_dma_kvm_drop(SpaprDmaWindow *window);
 
+/**
+ * spapr_dma_kvm_hold: keep vCPUs from changing what is stored in a window
+ * @window: a window
+ *
+ * To be called before words are compared with what mirrors the window, or
+ * changed along with it.  Returns what spapr_dma_kvm_release() wants.
+ */
+bool spapr_dma_kvm_hold(const SpaprDmaWindow *window);
+void spapr_dma_kvm_release(bool held);
+
 /* ---- spapr_dma_migration.c ---- */
 
 void spapr_dma_migration_register(SpaprDmaWindow *window);

@@ -224,18 +224,19 @@ bool batch_too_much(const SpaprTceBatch *batch)
 static __attribute__((noinline))
 int batch_show(SpaprDmaWindow *window, SpaprTceBatch *batch)
 {
+    bool held = spapr_dma_kvm_hold(window);
     int ret;
 
     spapr_tce_batch_cut(batch);
     ret = window->mappers->len ? spapr_dma_mappers_put(window, batch) : 0;
-    if (ret) {
-        return ret;
+    if (!ret) {
+        spapr_dma_notify_unmap(window, batch->index, batch->count);
+        spapr_tce_store_put(window->store, batch->index, batch->words,
+                            batch->count);
+        spapr_dma_notify_map(window, batch);
     }
-    spapr_dma_notify_unmap(window, batch->index, batch->count);
-    spapr_tce_store_put(window->store, batch->index, batch->words,
-                        batch->count);
-    spapr_dma_notify_map(window, batch);
-    return 0;
+    spapr_dma_kvm_release(held);
+    return ret;
 }
 
 static inline int batch_store(SpaprDmaWindow *window, SpaprTceBatch *batch)
@@ -319,6 +320,7 @@ static uint64_t clear_step(const SpaprDmaWindow *window, uint64_t index,
 uint64_t spapr_dma_window_clear_some(SpaprDmaWindow *window, uint64_t index,
                                      uint64_t count)
 {
+    bool held = spapr_dma_kvm_hold(window);
     uint64_t mapped = index, n;
 
     n = count = clear_step(window, index, count);
@@ -328,6 +330,7 @@ uint64_t spapr_dma_window_clear_some(SpaprDmaWindow *window, uint64_t index,
     }
     spapr_dma_notify_unmap(window, index, count);
     spapr_tce_store_clear(window->store, index, count);
+    spapr_dma_kvm_release(held);
     return count;
 }
 
