@@ -144,7 +144,7 @@ static int v2_remove(VFIOSpaprContainer *sc, uint64_t start)
     return ret;
 }
 
-static void v2_remove_nofail(VFIOSpaprContainer *sc, uint64_t start)
+static bool v2_remove_nofail(VFIOSpaprContainer *sc, uint64_t start)
 {
     int ret = v2_remove(sc, start);
 
@@ -153,6 +153,7 @@ static void v2_remove_nofail(VFIOSpaprContainer *sc, uint64_t start)
                          PRIx64 ", later ones may be refused: %s",
                          start, strerror(-ret));
     }
+    return !ret;
 }
 
 /*
@@ -314,9 +315,12 @@ static bool v2_window_make(VFIOSpaprContainer *sc,
     return made;
 }
 
+/* If the host keeps the window, devices must not find anything in it */
 static void v2_window_drop(VFIOSpaprContainer *sc, const VFIOHostWindow *hw)
 {
-    v2_remove_nofail(sc, hw->start);
+    if (!v2_remove_nofail(sc, hw->start)) {
+        vfio_spapr_unmap_range(sc, hw->start, hw->size);
+    }
 }
 
 /*

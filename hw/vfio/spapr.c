@@ -303,22 +303,20 @@ static bool vfio_spapr_add_bus_ram(VFIOSpaprContainer *sc,
                                    Error **errp)
 {
     VFIOBusRam *ram = g_new0(VFIOBusRam, 1);
-    bool ok;
 
     ram->iova = section->offset_within_address_space;
     ram->size = int128_get64(section->size);
     ram->vaddr = memory_region_get_ram_ptr(section->mr) +
                  section->offset_within_region;
     ram->perm = section->readonly ? IOMMU_RO : IOMMU_RW;
-    vfio_spapr_hide(sc, ram, true);
-    /* The machine's first reset makes the first window */
-    ok = QLIST_EMPTY(&sc->windows) || vfio_spapr_map_bus_ram(sc, ram, errp);
-    /* A window that comes later may have it */
+    /* Kept if it cannot be mapped: a window that comes later may have it */
     QLIST_INSERT_HEAD(&sc->bus_ram, ram, next);
     if (sc->started) {
         vfio_spapr_update_kvm(sc);
     }
-    return ok;
+    vfio_spapr_hide(sc, ram, true);
+    /* The machine's first reset makes the first window */
+    return QLIST_EMPTY(&sc->windows) || vfio_spapr_map_bus_ram(sc, ram, errp);
 }
 
 static void vfio_spapr_del_bus_ram(VFIOSpaprContainer *sc, uint64_t iova)
