@@ -217,6 +217,21 @@ static void test_teardown_refused(void)
     vfio_quit(v);
 }
 
+/* The host keeps a window that the guest removes: devices find it empty */
+static void test_remove_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    SpaprDdwWindow w = vfio_create(v, 12, 28, WINDOW_64);
+
+    vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_fault(v, "ioctl=tce_remove,errno=EINVAL");
+    g_assert_cmpint(spapr_ddw_remove(v->t, w.liobn), ==, RTAS_OK);
+    vfio_no_fault(v);
+    g_assert_cmpuint(vfio_log_count(v, "did not remove"), ==, 1);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
+    vfio_quit(v);
+}
+
 int main(int argc, char **argv)
 {
     vfio_test_init(&argc, &argv);
@@ -235,5 +250,6 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/plug/odd-default", test_plug_odd_default);
     qtest_add_func("spapr-vfio/plug/v1-too-late", test_plug_v1_too_late);
     qtest_add_func("spapr-vfio/unplug/C4-refused", test_teardown_refused);
+    qtest_add_func("spapr-vfio/remove/refused", test_remove_refused);
     return g_test_run();
 }

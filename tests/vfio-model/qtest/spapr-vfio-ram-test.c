@@ -461,6 +461,35 @@ static void test_ram_refused(void)
     vfio_quit(v);
 }
 
+/*
+ * One of two containers may not register RAM.  The host maps it there all the
+ * same, since the other one has it registered, so it is unmapped from both when
+ * it goes.
+ */
+static void test_ram_refused_to_one(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, "own-table", VFIO1 VFIO2);
+    g_autofree char *path = g_build_filename(v->dir, "ram", NULL);
+
+    plug_ram(v, "m1", 3, path);
+    for (unsigned nth = 1; nth <= 2; nth++) {
+        g_autofree char *rule = g_strdup_printf(
+            "ioctl=register,nth=%u,errno=EPERM,once", nth);
+
+        vfio_fault(v, rule);
+        set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
+        vfio_no_fault(v);
+        g_assert_cmpuint(vfio_regions(v), ==, 2);
+        vfio_put(v, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_SUCCESS);
+        vfio_assert_host(v, "[0+40000000/12:1] [0+40000000/12:1]");
+        set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+        g_assert_cmpuint(vfio_regions(v), ==, 1);
+        vfio_assert_host(v, "[0+40000000/12:0] [0+40000000/12:0]");
+    }
+    unlink(path);
+    vfio_quit(v);
+}
+
 /* Two DIMMs cannot be registered: the first is what the user hears of */
 static void test_ram_refused_at_start(void)
 {
@@ -499,6 +528,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/ram/C21-no-discard", test_ram_discard);
     qtest_add_func("spapr-vfio/ram/leaves-mapped", test_ram_leaves_mapped);
     qtest_add_func("spapr-vfio/ram/refused", test_ram_refused);
+    qtest_add_func("spapr-vfio/ram/refused-to-one", test_ram_refused_to_one);
     qtest_add_func("spapr-vfio/ram/refused-at-start",
                    test_ram_refused_at_start);
     return g_test_run();
