@@ -29,6 +29,11 @@
  *   - No reference to a region is taken: while a section is visible the flat
  *     view holds one, and does until the next RCU grace period.
  *
+ * What is left out
+ *   What no host can pin: RAM that does not fill whole pages of the host, and
+ *   what QEMU itself cannot write to, since hosts pin for writing.  A device is
+ *   not refused for it, whether the RAM or the device comes first.
+ *
  * What can fail
  *   Registering.  Where following begins, that fails the beginning; if RAM is
  *   expected, it can still be refused.  Of other RAM there is nobody to tell
@@ -45,6 +50,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/range.h"
+#include "exec/ramblock.h"
 #include "memlock.h"
 #include "prereg.h"
 #include "trace.h"
@@ -97,17 +103,55 @@ static bool vfio_prereg_whole_pages(const VFIOPreregRange *range)
                            qemu_real_host_page_size());
 }
 
+/* Nobody can be told of what fails while the machine runs but the log */
+static void vfio_prereg_report(VFIOPrereg *prereg, Error *err)
+{
+    if (prereg->reported) {
+        error_free(err);
+        return;
+    }
+    prereg->reported = true;
+    error_append_hint(&err, "Devices of the host cannot access this RAM;"
+                      " later failures of this kind are only traced.\n");
+    error_report_err(err);
+}
+
+static void vfio_prereg_report_small(VFIOPrereg *prereg,
+                                     const VFIOPreregRange *range,
+                                     const char *name)
+{
+    Error *err = NULL;
+
+    error_setg(&err, "RAM \"%s\" of %" PRIu64 " bytes at host address"
+               " 0x%" PRIxPTR " does not fill whole host pages of %zu bytes,"
+               " which devices of the host need", name, range->size,
+               range->vaddr, (size_t)qemu_real_host_page_size());
+    error_append_hint(&err, "Make its size a multiple of the host's page size,"
+                      " or use a host with smaller pages.\n");
+    vfio_prereg_report(prereg, err);
+}
+
 /* Is there nothing in this section that a device could be let at? */
-static bool vfio_prereg_skips(const MemoryRegionSection *section)
+static bool vfio_prereg_skips(VFIOPrereg *prereg,
+                              const MemoryRegionSection *section)
 {
     VFIOPreregRange range;
 
     if (!memory_region_is_ram(section->mr) ||
-        memory_region_is_ram_device(section->mr)) {
+        memory_region_is_ram_device(section->mr) ||
+        section->mr->ram_block->flags & RAM_READONLY) {
         return true;
     }
     range = vfio_prereg_range(section);
-    return section->readonly && !vfio_prereg_whole_pages(&range);
+    if (vfio_prereg_whole_pages(&range)) {
+        return false;
+    }
+    /* Nobody misses a ROM */
+    if (!section->readonly) {
+        vfio_prereg_report_small(prereg, &range,
+                                 memory_region_name(section->mr));
+    }
+    return true;
 }
 
 /* Is RAM registered at @vaddr?  @size is cut to what has the same answer. */
@@ -151,18 +195,6 @@ static bool vfio_prereg_register(VFIOPrereg *prereg,
     ERRP_GUARD();
     VFIOPreregRange *known;
     int ret;
-
-    if (!vfio_prereg_whole_pages(range)) {
-        error_setg(errp, "RAM \"%s\" of %" PRIu64 " bytes at host address"
-                   " 0x%" PRIxPTR " does not fill whole host pages of %zu"
-                   " bytes, which devices of the host need", name,
-                   range->size, range->vaddr,
-                   (size_t)qemu_real_host_page_size());
-        error_append_hint(errp, "Make its size a multiple of the host's page"
-                          " size, or use a host with smaller pages.\n");
-        trace_vfio_prereg_register(range->vaddr, range->size, -EINVAL);
-        return false;
-    }
 
     ret = prereg->ops->register_ram(prereg->opaque, (void *)range->vaddr,
                                     range->size);
@@ -340,19 +372,6 @@ static bool vfio_prereg_add_iommu(VFIOPreregFollower *follower,
     return true;
 }
 
-/* Nobody can be told of what fails now but the log */
-static void vfio_prereg_report(VFIOPrereg *prereg, Error *err)
-{
-    if (prereg->reported) {
-        error_free(err);
-        return;
-    }
-    prereg->reported = true;
-    error_append_hint(&err, "Devices of the host cannot access this RAM;"
-                      " later failures of this kind are only traced.\n");
-    error_report_err(err);
-}
-
 static void vfio_prereg_region_add(MemoryListener *listener,
                                    MemoryRegionSection *section)
 {
@@ -367,7 +386,7 @@ static void vfio_prereg_region_add(MemoryListener *listener,
     }
     if (memory_region_is_iommu(section->mr)) {
         ok = vfio_prereg_add_iommu(follower, section, &err);
-    } else if (vfio_prereg_skips(section)) {
+    } else if (vfio_prereg_skips(follower->prereg, section)) {
         trace_vfio_prereg_listener_region_add_skip(start,
             start + int128_get64(int128_sub(section->size, int128_one())));
         return;
@@ -501,7 +520,7 @@ bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp)
         section.offset_within_region += mr->alias_offset;
     }
     section.mr = mr;
-    if (vfio_prereg_skips(&section)) {
+    if (vfio_prereg_skips(prereg, &section)) {
         return true;
     }
     qemu_bh_schedule(prereg->settle);

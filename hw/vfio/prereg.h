@@ -92,7 +92,8 @@ void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,
  * @errp: set to the reason why some RAM could not be registered
  *
  * Regions that are not RAM, or that belong to a device of the host, are
- * skipped; so is ROM which does not fill whole host pages.  What an IOMMU that
+ * skipped; so is what does not fill whole host pages, which is reported once
+ * unless it is ROM, and what QEMU itself may only read.  What an IOMMU that
  * is seen in @as translates to (get_target_as() of its class) is followed, too,
  * as long as it is seen; that must not lead back to @as.
  *

@@ -234,9 +234,60 @@ static void test_ram_less_than_page(void)
     g_assert_cmpuint(vfio_regions(v), ==, 1);
     g_assert_cmpuint(vfio_log_count(v, "does not fill whole host pages"), ==,
                      1);
+
+    /* D17: a device may come when it is there already */
+    vfio_unplug(v, "vf1", 1);
+    vfio_assert_plugged(v, PLUG(1));
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    vfio_put(v, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_NOT_ENOUGH_RESOURCES);
+    vfio_put(v, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
     set_bar(v->t, 4, PCI_BASE_ADDRESS_2, BAR_BUS + BAR_SIZE, 0);
     g_assert_cmpuint(vfio_regions(v), ==, 1);
     vfio_quit(v);
+}
+
+/*
+ * D16: RAM that QEMU may only read cannot be pinned, so devices do not reach
+ * it, and nobody is refused for it, whatever comes first
+ */
+#define NVDIMM_SIZE (268435456 + 131072)    /* with its label */
+
+static void check_ram_read_only(const char *device, const char *later)
+{
+    g_autofree char *path = NULL, *options = NULL;
+    int fd = g_file_open_tmp("spapr-vfio-ro-XXXXXX", &path, NULL);
+    VfioTest *v;
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, NVDIMM_SIZE), ==, 0);
+    close(fd);
+    options = g_strdup_printf("-machine nvdimm=on -object memory-backend-file,"
+                              "id=ro,size=%u,mem-path=%s,readonly=on %s",
+                              NVDIMM_SIZE, path, device);
+    v = vfio_boot(POWERNV ONE, NULL, options);
+    if (later) {
+        vfio_assert_plugged(v, later);
+    }
+    g_assert_cmpuint(vfio_regions(v), ==, 1);
+    vfio_put(v, LIOBN_DEFAULT, 0, DIMM | TCE_RO, H_NOT_ENOUGH_RESOURCES);
+    vfio_put(v, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_assert_host(v, "[0+40000000/12:1]");
+    g_assert_cmpuint(vfio_log_count(v, "refuses to register"), ==, 0);
+    g_assert_cmpint(unlink(path), ==, 0);
+    vfio_quit(v);
+}
+
+#define RO_DIMM "-device nvdimm,id=d1,memdev=ro,unarmed=on,label-size=128K," \
+                "uuid=4e1d5e1c-9b9d-4f4e-8b0a-0a5d3b5d1c77 "
+
+static void test_ram_read_only(void)
+{
+    check_ram_read_only(RO_DIMM VFIO1, NULL);
+    check_ram_read_only(RO_DIMM, PLUG(1));
+    check_ram_read_only(VFIO1, "{'driver': 'nvdimm', 'id': 'd1',"
+                        " 'memdev': 'ro', 'unarmed': true,"
+                        " 'label-size': 131072,"
+                        " 'uuid': '4e1d5e1c-9b9d-4f4e-8b0a-0a5d3b5d1c77'}");
 }
 
 /* Whatever permission a TCE gives, a device cannot write to ROM */
@@ -522,6 +573,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/ram/C5-less-than-page",
                    test_ram_less_than_page);
     qtest_add_func("spapr-vfio/ram/permissions", test_ram_permissions);
+    qtest_add_func("spapr-vfio/ram/D16-read-only", test_ram_read_only);
     qtest_add_func("spapr-vfio/ram/of-device", test_ram_of_device);
     qtest_add_func("spapr-vfio/ram/in-pieces", test_ram_in_pieces);
     qtest_add_func("spapr-vfio/ram/C6-no-iommu", test_ram_iommu);
