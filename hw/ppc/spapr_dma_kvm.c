@@ -178,21 +178,29 @@ static void table_detach(uint64_t *words, const SpaprTceStore *store)
 }
 #endif
 
-static bool window_bears_kvm(SpaprDmaWindow *window)
+/* Who should have the hypercalls of a window, as far as that is up to us? */
+static SpaprDmaHandler window_handler(const SpaprDmaWindow *window)
 {
     const SpaprDmaMapper *mapper;
 
-    if (!memory_region_is_mapped(MEMORY_REGION(&window->iommu)) ||
-        !kvm->present() || spapr_dma_space_notified(window->space) ||
-        window->geometry.entries > UINT32_MAX) {
-        return false;
+    if (!kvm->present()) {
+        return SPAPR_DMA_HANDLER_QEMU_NO_KVM;
+    }
+    if (spapr_dma_space_notified(window->space)) {
+        return SPAPR_DMA_HANDLER_QEMU_NOTIFIERS;
+    }
+    if (window->geometry.entries > UINT32_MAX) {
+        return SPAPR_DMA_HANDLER_QEMU_TOO_LARGE;
     }
     QLIST_FOREACH(mapper, &window->space->mappers, next) {
-        if (mapper->sees_all || !kvm->updates_vfio()) {
-            return false;
+        if (mapper->sees_all) {
+            return SPAPR_DMA_HANDLER_QEMU_CONTAINER;
+        }
+        if (!kvm->updates_vfio()) {
+            return SPAPR_DMA_HANDLER_QEMU_NO_VFIO_IN_KVM;
         }
     }
-    return true;
+    return SPAPR_DMA_HANDLER_KVM;
 }
 
 /* Have KVM update the copies of all who mirror the window */
@@ -234,9 +242,11 @@ static void window_enter(SpaprDmaWindow *window)
             spapr_tce_store_free(store);
             close(window->kvm_fd);
             window->kvm_fd = -1;
+            window->handler = SPAPR_DMA_HANDLER_QEMU_KVM_NO_CONNECT;
         }
     } else {
         window->kvm_fd = -1;
+        window->handler = SPAPR_DMA_HANDLER_QEMU_KVM_NO_TABLE;
     }
     spapr_dma_thaw(NULL);
     trace_spapr_dma_kvm_enter(window->liobn, window->kvm_fd);
@@ -260,8 +270,11 @@ static void window_leave(SpaprDmaWindow *window, bool keep)
 
 void spapr_dma_kvm_update(SpaprDmaWindow *window)
 {
-    bool bears = window_bears_kvm(window);
+    bool mapped = memory_region_is_mapped(MEMORY_REGION(&window->iommu));
+    bool bears;
 
+    window->handler = window_handler(window);
+    bears = mapped && window->handler == SPAPR_DMA_HANDLER_KVM;
     if (bears && window->kvm_fd < 0) {
         window_enter(window);
     } else if (!bears && window->kvm_fd >= 0) {

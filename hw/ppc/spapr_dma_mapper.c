@@ -23,6 +23,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
 #include "qemu/range.h"
 #include "qapi/error.h"
 #include "hw/ppc/spapr.h"
@@ -71,6 +72,10 @@ static int mapper_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     };
     int ret = mapper->ops->map(mapper, window, &dma);
 
+    if (!ret) {
+        window->counters.maps++;
+        window->counters.mapped_pages += run->count;
+    }
     trace_spapr_dma_window_map(window->liobn, dma.iova, dma.gpa, dma.size,
                                dma.perm, ret);
     return ret;
@@ -82,6 +87,8 @@ static void mapper_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     uint64_t iova = spapr_dma_iova(window, index);
     uint64_t size = spapr_dma_bytes(window, count);
 
+    window->counters.unmaps++;
+    window->counters.unmapped_pages += count;
     trace_spapr_dma_window_unmap(window->liobn, iova, size);
     mapper->ops->unmap(mapper, window, iova, size);
 }
@@ -179,6 +186,13 @@ int spapr_dma_mappers_put(SpaprDmaWindow *window, const SpaprTceBatch *batch)
     for (n = 0; !ret && n < batch->n_runs; n++) {
         shown = mappers_put_run(window, &batch->runs[n], &ret);
     }
+    if (ret) {
+        const SpaprDmaMapper *refuser =
+            g_ptr_array_index(window->mappers, shown - 1);
+
+        window->refusal.container = refuser->id;
+        window->refusal.error = -ret;
+    }
     for (guint i = 0; ret && i < window->mappers->len; i++) {
         mapper_take_back(g_ptr_array_index(window->mappers, i), window, batch,
                          i < shown ? n : n - 1);
@@ -250,6 +264,7 @@ bool spapr_dma_mapper_register(SpaprDmaMapper *mapper,
     mapper->ops = ops;
     mapper->sees_all = true;
     mapper->space = space;
+    mapper->id = space->next_id++;
     QLIST_INSERT_HEAD(&space->mappers, mapper, next);
     spapr_dma_kvm_update_space(space);
     QLIST_FOREACH(window, &space->windows, next) {
@@ -351,22 +366,69 @@ void spapr_dma_space_limit(const SpaprDmaSpace *space, SpaprDmaLimits *limits)
 
     QLIST_FOREACH(mapper, &space->mappers, next) {
         if (mapper->ops->limits) {
+            limits->asked = mapper;
             mapper->ops->limits(mapper, limits);
         }
     }
+    limits->asked = NULL;
 }
 
-bool spapr_dma_space_can_start(const SpaprDmaSpace *space, uint64_t bus_offset)
+static SpaprDmaLimiter limiter(const SpaprDmaLimits *limits,
+                               SpaprDmaLimitReason reason)
+{
+    return (SpaprDmaLimiter) { .reason = reason, .mapper = limits->asked };
+}
+
+void spapr_dma_limit_page_sizes(SpaprDmaLimits *limits, uint64_t page_sizes,
+                                SpaprDmaLimitReason reason)
+{
+    uint64_t gone = limits->page_sizes & ~page_sizes;
+
+    limits->page_sizes &= page_sizes;
+    for (; gone; gone &= gone - 1) {
+        limits->page_sizes_by[ctz64(gone)] = limiter(limits, reason);
+    }
+}
+
+void spapr_dma_limit_max_size(SpaprDmaLimits *limits, uint64_t max_size,
+                              SpaprDmaLimitReason reason)
+{
+    if (max_size < limits->max_size) {
+        limits->max_size = max_size;
+        limits->max_size_by = limiter(limits, reason);
+    }
+}
+
+void spapr_dma_limit_max_tces(SpaprDmaLimits *limits, uint64_t max_tces,
+                              SpaprDmaLimitReason reason)
+{
+    if (max_tces < limits->max_tces) {
+        limits->max_tces = max_tces;
+        limits->max_tces_by = limiter(limits, reason);
+    }
+}
+
+void spapr_dma_limit_windows(SpaprDmaLimits *limits, unsigned windows,
+                             SpaprDmaLimitReason reason)
+{
+    if (windows < limits->windows) {
+        limits->windows = windows;
+        limits->windows_by = limiter(limits, reason);
+    }
+}
+
+const SpaprDmaMapper *spapr_dma_space_cannot_start(const SpaprDmaSpace *space,
+                                                   uint64_t bus_offset)
 {
     SpaprDmaMapper *mapper;
 
     QLIST_FOREACH(mapper, &space->mappers, next) {
         if (mapper->ops->can_start &&
             !mapper->ops->can_start(mapper, bus_offset)) {
-            return false;
+            return mapper;
         }
     }
-    return true;
+    return NULL;
 }
 
 bool spapr_dma_mappers_expect_ram(MemoryRegion *mr, Error **errp)

@@ -61,6 +61,20 @@ static inline SpaprTceStore *spapr_dma_store_read(const SpaprDmaWindow *window)
     return qatomic_rcu_read((void *const *)&window->store);
 }
 
+/**
+ * spapr_dma_window_refused: count a hypercall that is refused
+ * @window: whose
+ * @reason: why; what the host said was noted by spapr_dma_mappers_put()
+ * @iova: bus address that the guest named
+ * @count: how many entries
+ */
+void spapr_dma_window_refused(SpaprDmaWindow *window,
+                              SpaprDmaRefusalReason reason, uint64_t iova,
+                              uint64_t count);
+
+/* Why spapr_dma_window_put() has returned this negative errno */
+SpaprDmaRefusalReason spapr_dma_why_refused(int error);
+
 /* The bus address of an entry */
 static inline uint64_t spapr_dma_iova(const SpaprDmaWindow *window,
                                       uint64_t index)
@@ -96,8 +110,8 @@ void spapr_dma_mappers_detach(SpaprDmaWindow *window);
  * @window: an enabled window whose store still has the old words
  * @batch: the request
  *
- * Returns 0, or the negative errno of the first that refused; then all are
- * taken back to what the store says.
+ * Returns 0, or the negative errno of the first that refused, which is noted
+ * in the window; then all are taken back to what the store says.
  */
 int spapr_dma_mappers_put(SpaprDmaWindow *window, const SpaprTceBatch *batch);
 

@@ -32,6 +32,7 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/ppc/spapr.h"
+#include "hw/ppc/spapr_dma_view.h"
 #include "hw/qdev-properties.h"
 #include "spapr_dma_private.h"
 #include "trace.h"
@@ -257,7 +258,39 @@ static QEMU_ALWAYS_INLINE int put(SpaprDmaWindow *window, SpaprTceBatch *batch)
     if (budget_spent(window) && batch_too_much(batch)) {
         return -ENOSPC;
     }
-    return batch_store(window, batch) ? -ENOSPC : 0;
+    return batch_store(window, batch) ? -EIO : 0;
+}
+
+SpaprDmaRefusalReason spapr_dma_why_refused(int error)
+{
+    switch (error) {
+    case -EINVAL:
+        return SPAPR_DMA_REFUSAL_REASON_TARGET;
+    case -ENOSPC:
+        return SPAPR_DMA_REFUSAL_REASON_TABLE_MEMORY;
+    default:
+        return SPAPR_DMA_REFUSAL_REASON_HOST;
+    }
+}
+
+void spapr_dma_window_refused(SpaprDmaWindow *window,
+                              SpaprDmaRefusalReason reason, uint64_t iova,
+                              uint64_t count)
+{
+    window->counters.refused++;
+    window->refusal.reason = reason;
+    window->refusal.iova = iova;
+    window->refusal.count = count;
+}
+
+/* Out of line, so that the usual case saves no register */
+static __attribute__((noinline))
+int batch_refused(SpaprDmaWindow *window, const SpaprTceBatch *batch, int error)
+{
+    spapr_dma_window_refused(window, spapr_dma_why_refused(error),
+                             spapr_dma_iova(window, batch->index),
+                             batch->count);
+    return error;
 }
 
 int spapr_dma_window_put(SpaprDmaWindow *window, SpaprTceBatch *batch)
@@ -276,8 +309,9 @@ int spapr_dma_window_put_one(SpaprDmaWindow *window, uint64_t index,
         .page_shift = window->geometry.page_shift,
         .runs = window->machine->runs,
     };
+    int ret = put(window, &batch);
 
-    return put(window, &batch);
+    return likely(!ret) ? 0 : batch_refused(window, &batch, ret);
 }
 
 int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,
@@ -415,6 +449,7 @@ bool spapr_dma_window_enable(SpaprDmaWindow *window,
     }
     window->geometry = *geometry;
     window->generation++;
+    window->counters = (SpaprDmaCounters) { };
     spapr_dma_window_set_store(window, spapr_dma_store_new(window));
     if (!spapr_dma_mappers_attach(window, errp)) {
         forget_geometry(window);
@@ -530,6 +565,7 @@ static void window_class_init(ObjectClass *klass, void *data)
     dc->unrealize = window_unrealize;
     device_class_set_legacy_reset(dc, window_reset);
     device_class_set_props(dc, window_properties);
+    spapr_dma_window_class_view(klass);
     object_class_property_set_description(klass, "sparse-migration",
         "Send only what is mapped; QEMU 10.0 cannot receive that");
     /* Reason: part of a PHB or VIO device, which wires it up */

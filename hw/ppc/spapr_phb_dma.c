@@ -77,8 +77,8 @@ static SpaprDmaGeometry phb_default_geometry(const SpaprPhbState *sphb)
  * A stream from QEMU 10.0 may have the flag set on a window that the guest
  * created with the default one's number, so look at the geometry, too.
  */
-static bool phb_is_default(const SpaprPhbState *sphb,
-                           const SpaprDmaWindow *window)
+bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
+                                 const SpaprDmaWindow *window)
 {
     SpaprDmaGeometry geometry = phb_default_geometry(sphb);
 
@@ -96,7 +96,7 @@ static uint64_t phb_room(SpaprPhbState *sphb, uint64_t addr)
 {
     uint64_t room = UINT64_MAX - addr;
 
-    if (!spapr_dma_space_can_start(phb_space(sphb), addr)) {
+    if (spapr_dma_space_cannot_start(phb_space(sphb), addr)) {
         return 0;
     }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
@@ -154,7 +154,7 @@ static void phb_limit_to_places(SpaprPhbState *sphb, SpaprDmaLimits *limits)
         room[i] = i && places[i] == places[0] ? 0 : phb_room(sphb, places[i]);
         usable += room[i] != 0;
     }
-    limits->windows = MIN(limits->windows, usable);
+    spapr_dma_limit_windows(limits, usable, SPAPR_DMA_LIMIT_REASON_PLACE);
     if (!limits->windows) {
         return;
     }
@@ -167,38 +167,72 @@ static void phb_limit_to_places(SpaprPhbState *sphb, SpaprDmaLimits *limits)
             }
         }
         if (most) {
-            limits->max_size = MIN(limits->max_size, most);
+            spapr_dma_limit_max_size(limits, most,
+                                     SPAPR_DMA_LIMIT_REASON_PLACE);
         } else {
-            limits->page_sizes &= ~page;
+            spapr_dma_limit_page_sizes(limits, ~page,
+                                       SPAPR_DMA_LIMIT_REASON_PLACE);
         }
     }
+}
+
+uint64_t spapr_phb_page_sizes(const SpaprPhbState *sphb)
+{
+    return sphb->page_size_mask & ~(SPAPR_TCE_PAGE_SIZE - 1);
 }
 
 /* What there could be if no window was in the way of another */
 static SpaprDmaLimits phb_limits(SpaprPhbState *sphb)
 {
     SpaprDmaLimits limits = {
-        .page_sizes = sphb->page_size_mask & ~(SPAPR_TCE_PAGE_SIZE - 1),
+        .page_sizes = spapr_phb_page_sizes(sphb),
         .max_size = SPAPR_DDW_MAX_SIZE,
         .max_tces = SPAPR_DDW_MAX_TCES,
-        .windows = phb_free_windows(sphb),
+        .windows = SPAPR_PCI_DMA_MAX_WINDOWS,
     };
 
+    if (!sphb->ddw_enabled) {
+        spapr_dma_limit_windows(&limits, 0, SPAPR_DMA_LIMIT_REASON_PROPERTY);
+    }
+    spapr_dma_limit_windows(&limits, phb_free_windows(sphb),
+                            SPAPR_DMA_LIMIT_REASON_IN_USE);
     spapr_dma_space_limit(phb_space(sphb), &limits);
     return limits;
 }
 
+/* Who took the smallest page size away, if none is left */
+static SpaprDmaLimiter no_page_size_by(const SpaprDmaLimits *limits)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(limits->page_sizes_by); i++) {
+        if (limits->page_sizes_by[i].reason != SPAPR_DMA_LIMIT_REASON_MACHINE) {
+            return limits->page_sizes_by[i];
+        }
+    }
+    return (SpaprDmaLimiter) { .reason = SPAPR_DMA_LIMIT_REASON_PROPERTY };
+}
+
 static SpaprDdwOffer offer_of_limits(const SpaprDmaLimits *limits)
 {
-    SpaprDdwOffer offer = { .page_sizes = limits->page_sizes };
+    SpaprDdwOffer offer = {
+        .page_sizes = limits->page_sizes,
+        .limits = *limits,
+    };
 
     if (limits->page_sizes) {
         unsigned largest = 63 - clz64(limits->page_sizes);
+        uint64_t most = limits->max_size >> largest;
 
-        offer.max_tces = pow2floor(MIN(limits->max_tces,
-                                       limits->max_size >> largest));
+        if (most < limits->max_tces) {
+            offer.limits.max_tces_by = limits->max_size_by;
+        }
+        offer.max_tces = pow2floor(MIN(limits->max_tces, most));
+    } else {
+        offer.limits.max_tces_by = no_page_size_by(limits);
     }
     offer.windows = offer.max_tces ? limits->windows : 0;
+    if (offer.windows < limits->windows) {
+        offer.limits.windows_by = offer.limits.max_tces_by;
+    }
     return offer;
 }
 
@@ -210,11 +244,23 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
     return offer_of_limits(&limits);
 }
 
+bool spapr_phb_limited_limit(SpaprPhbState *sphb, SpaprDmaLimiter *by)
+{
+    *by = (SpaprDmaLimiter) { .reason = SPAPR_DMA_LIMIT_REASON_PROPERTY };
+    if (!sphb->ddw_enabled || !sphb->ddw_limited_allowed) {
+        return false;
+    }
+    by->reason = SPAPR_DMA_LIMIT_REASON_PLACE;
+    by->mapper = spapr_dma_space_cannot_start(phb_space(sphb),
+                                              SPAPR_DDW_LIMITED_ADDR);
+    return !by->mapper;
+}
+
 bool spapr_phb_limited_offered(SpaprPhbState *sphb)
 {
-    return sphb->ddw_enabled && sphb->ddw_limited_allowed &&
-           spapr_dma_space_can_start(phb_space(sphb),
-                                     SPAPR_DDW_LIMITED_ADDR);
+    SpaprDmaLimiter by;
+
+    return spapr_phb_limited_limit(sphb, &by);
 }
 
 SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
@@ -256,7 +302,7 @@ static bool phb_restore_default(SpaprPhbState *sphb, Error **errp)
     SpaprDmaWindow *window = phb_window(sphb, 0);
     SpaprDmaGeometry geometry = phb_default_geometry(sphb);
 
-    if (phb_is_default(sphb, window)) {
+    if (spapr_phb_window_is_default(sphb, window)) {
         return true;
     }
     if (!spapr_dma_window_enable(window, &geometry, errp)) {
@@ -284,7 +330,7 @@ SpaprDdwResult spapr_phb_window_remove(uint32_t liobn, Error **errp)
         return SPAPR_DDW_PARAMETER;
     }
 
-    was_default = phb_is_default(sphb, window);
+    was_default = spapr_phb_window_is_default(sphb, window);
     spapr_dma_window_disable(window);
     if (!was_default &&
         phb_free_windows(sphb) == spapr_phb_windows_supported(sphb) &&
@@ -305,7 +351,7 @@ SpaprDdwResult spapr_phb_windows_reset(SpaprPhbState *sphb, bool limited,
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
         SpaprDmaWindow *window = phb_window(sphb, n);
 
-        if (!phb_is_default(sphb, window)) {
+        if (!spapr_phb_window_is_default(sphb, window)) {
             spapr_dma_window_disable(window);
         }
     }

@@ -100,6 +100,25 @@ static inline target_long put_result(int ret)
     return ret ? H_NOT_ENOUGH_RESOURCES : H_SUCCESS;
 }
 
+/*
+ * A request that names no entry of a window, maybe not even a window.  Out of
+ * line as all that is rare, and with few arguments: the usual case would have
+ * to keep them.
+ */
+static __attribute__((noinline))
+target_long no_entry(const target_ulong *args, SpaprDmaCall call)
+{
+    SpaprDmaWindow *window = spapr_dma_window_find(args[0]);
+    bool one = call == SPAPR_DMA_PUT || call == SPAPR_DMA_GET;
+
+    if (window && spapr_dma_window_enabled(window)) {
+        window->counters.calls[call]++;
+        spapr_dma_window_refused(window, SPAPR_DMA_REFUSAL_REASON_RANGE,
+                                 args[1], one ? 1 : args[3]);
+    }
+    return H_PARAMETER;
+}
+
 static inline target_long put_tce(const SpaprMachineState *spapr,
                                   const target_ulong *args)
 {
@@ -107,8 +126,9 @@ static inline target_long put_tce(const SpaprMachineState *spapr,
     SpaprDmaWindow *window = find_entry(spapr, args, &index);
 
     if (!window) {
-        return H_PARAMETER;
+        return no_entry(args, SPAPR_DMA_PUT);
     }
+    window->counters.calls[SPAPR_DMA_PUT]++;
     return put_result(spapr_dma_window_put_one(window, index, args[2]));
 }
 
@@ -140,8 +160,9 @@ static inline target_long get_tce(const SpaprMachineState *spapr,
     SpaprDmaWindow *window = find_entry(spapr, args, &index);
 
     if (!window) {
-        return H_PARAMETER;
+        return no_entry(args, SPAPR_DMA_GET);
     }
+    window->counters.calls[SPAPR_DMA_GET]++;
     args[0] = spapr_tce_store_look(window->store, index);
     return H_SUCCESS;
 }
@@ -188,6 +209,33 @@ static bool read_tce_list(uint64_t gpa, uint64_t count, uint64_t *tces)
     return true;
 }
 
+/* Store the first of the machine's words; any number of them */
+static int put_words(SpaprDmaWindow *window, uint64_t index, uint64_t count)
+{
+    SpaprTceBatch batch = {
+        .words = window->machine->words,
+        .index = index,
+        .count = count,
+        .page_shift = window->geometry.page_shift,
+        .runs = window->machine->runs,
+    };
+
+    return count ? spapr_dma_window_put(window, &batch) : 0;
+}
+
+/* The same, and if it is refused, that is counted */
+static target_long put_list(SpaprDmaWindow *window, uint64_t index,
+                            uint64_t count)
+{
+    int ret = put_words(window, index, count);
+
+    if (ret) {
+        spapr_dma_window_refused(window, spapr_dma_why_refused(ret),
+                                 spapr_dma_iova(window, index), count);
+    }
+    return put_result(ret);
+}
+
 static target_ulong h_put_tce_indirect(PowerPCCPU *cpu,
                                        SpaprMachineState *spapr,
                                        target_ulong opcode, target_ulong *args)
@@ -197,21 +245,19 @@ static target_ulong h_put_tce_indirect(PowerPCCPU *cpu,
     SpaprDmaWindow *window = find_entries(spapr, liobn, ioba, count, &index);
     target_long ret = H_PARAMETER;
 
-    if (window && read_tce_list(list, count, window->machine->words)) {
-        SpaprTceBatch batch = {
-            .words = window->machine->words,
-            .index = index,
-            .count = count,
-            .page_shift = window->geometry.page_shift,
-            .runs = window->machine->runs,
-        };
-
-        ret = H_SUCCESS;
+    if (!window) {
+        no_entry(args, SPAPR_DMA_PUT_INDIRECT);
+    } else if (!read_tce_list(list, count, window->machine->words)) {
+        window->counters.calls[SPAPR_DMA_PUT_INDIRECT]++;
+        spapr_dma_window_refused(window, SPAPR_DMA_REFUSAL_REASON_LIST, ioba,
+                                 count);
+    } else {
+        window->counters.calls[SPAPR_DMA_PUT_INDIRECT]++;
         if (count) {
             last = count - 1;
-            last_tce = batch.words[last];
-            ret = put_result(spapr_dma_window_put(window, &batch));
+            last_tce = window->machine->words[last];
         }
+        ret = put_list(window, index, count);
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
         trace_spapr_iommu_pci_indirect(liobn, ioba, list, last, last_tce, ret);
@@ -247,22 +293,12 @@ static void clear_tces(SpaprDmaWindow *window, uint64_t index, uint64_t count)
     }
 }
 
-/* Store one word in all of these entries, no more than a list has */
-static int fill(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
-                uint64_t count)
+/* As if a guest had named a list with one word again and again */
+static void repeat_word(SpaprDmaMachine *machine, uint64_t tce, uint64_t count)
 {
-    SpaprTceBatch batch = {
-        .words = window->machine->words,
-        .index = index,
-        .count = count,
-        .page_shift = window->geometry.page_shift,
-        .runs = window->machine->runs,
-    };
-
     for (uint64_t i = 0; i < count; i++) {
-        window->machine->words[i] = tce;
+        machine->words[i] = tce;
     }
-    return count ? spapr_dma_window_put(window, &batch) : 0;
 }
 
 /*
@@ -273,12 +309,15 @@ static int fill(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
 static void take_back(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
                       uint64_t count)
 {
-    if (!tce || count > SPAPR_TCE_BATCH_MAX ||
-        fill(window, index, tce, count)) {
-        object_ref(OBJECT(window));
-        clear_tces(window, index, count);
-        object_unref(OBJECT(window));
+    if (tce && count <= SPAPR_TCE_BATCH_MAX) {
+        repeat_word(window->machine, tce, count);
+        if (!put_words(window, index, count)) {
+            return;
+        }
     }
+    object_ref(OBJECT(window));
+    clear_tces(window, index, count);
+    object_unref(OBJECT(window));
 }
 
 /*
@@ -287,6 +326,22 @@ static void take_back(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
  * done here, so only a guest that needs what KVM refuses sees a difference:
  * FreeBSD before 11 maps single pages this way, and panics if it may not.
  */
+static target_long stuff(SpaprDmaWindow *window, uint64_t index, uint64_t tce,
+                         uint64_t count)
+{
+    if (!spapr_tce_perm(tce)) {
+        take_back(window, index, tce, count);
+        return H_SUCCESS;
+    }
+    if (count > SPAPR_TCE_BATCH_MAX) {
+        spapr_dma_window_refused(window, SPAPR_DMA_REFUSAL_REASON_PERMISSION,
+                                 spapr_dma_iova(window, index), count);
+        return H_PARAMETER;
+    }
+    repeat_word(window->machine, tce, count);
+    return put_list(window, index, count);
+}
+
 static target_ulong h_stuff_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
                                 target_ulong opcode, target_ulong *args)
 {
@@ -295,11 +350,11 @@ static target_ulong h_stuff_tce(PowerPCCPU *cpu, SpaprMachineState *spapr,
     SpaprDmaWindow *window = find_entries(spapr, liobn, ioba, count, &index);
     target_long ret = H_PARAMETER;
 
-    if (window && !spapr_tce_perm(tce)) {
-        take_back(window, index, tce, count);
-        ret = H_SUCCESS;
-    } else if (window && count <= SPAPR_TCE_BATCH_MAX) {
-        ret = put_result(fill(window, index, tce, count));
+    if (window) {
+        window->counters.calls[SPAPR_DMA_STUFF]++;
+        ret = stuff(window, index, tce, count);
+    } else {
+        no_entry(args, SPAPR_DMA_STUFF);
     }
     if (SPAPR_IS_PCI_LIOBN(liobn)) {
         trace_spapr_iommu_pci_stuff(liobn, ioba, tce, count, ret);

@@ -553,3 +553,14 @@ uint64_t vfio_prereg_bytes(const VFIOPrereg *prereg)
 {
     return prereg->bytes;
 }
+
+unsigned vfio_prereg_ranges(const VFIOPrereg *prereg)
+{
+    const VFIOPreregRange *range;
+    unsigned count = 0;
+
+    QLIST_FOREACH(range, &prereg->ranges, next) {
+        count++;
+    }
+    return count;
+}

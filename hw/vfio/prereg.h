@@ -128,4 +128,10 @@ void vfio_prereg_stop(VFIOPrereg *prereg);
  */
 uint64_t vfio_prereg_bytes(const VFIOPrereg *prereg);
 
+/**
+ * vfio_prereg_ranges: in how many pieces
+ * @prereg: initialized
+ */
+unsigned vfio_prereg_ranges(const VFIOPrereg *prereg);
+
 #endif /* HW_VFIO_PREREG_H */

@@ -25,13 +25,11 @@
 /* What is offered to guests: it is so small that larger pages would be few */
 #define V1_PAGE_SIZES (64 * KiB | 4 * KiB)
 
-static bool v1_window_make(VFIOSpaprContainer *sc,
-                           const SpaprDmaWindow *window, uint32_t *page_shift,
+static bool v1_window_make(VFIOSpaprContainer *sc, VFIOHostWindow *hw,
                            Error **errp)
 {
     const VFIOSpaprInfo *info = &sc->info;
-    uint64_t start = window->geometry.bus_offset;
-    uint64_t size = spapr_dma_window_size(window);
+    uint64_t start = hw->start, size = hw->size;
 
     if (start < info->start || size > info->size ||
         start - info->start > info->size - size) {
@@ -41,7 +39,8 @@ static bool v1_window_make(VFIOSpaprContainer *sc,
                    start, size, info->start, info->size);
         return false;
     }
-    *page_shift = V1_PAGE_SHIFT;
+    hw->page_shift = V1_PAGE_SHIFT;
+    hw->levels = 1;
     return true;
 }
 
@@ -53,9 +52,21 @@ static void v1_window_drop(VFIOSpaprContainer *sc, const VFIOHostWindow *hw)
 /* The only window can be the guest's default one, or follow it */
 static void v1_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
 {
-    limits->page_sizes &= V1_PAGE_SIZES;
-    limits->max_size = MIN(limits->max_size, sc->info.size);
-    limits->windows = MIN(limits->windows, QLIST_EMPTY(&sc->windows));
+    const SpaprDmaLimitReason why = SPAPR_DMA_LIMIT_REASON_ONE_WINDOW;
+
+    spapr_dma_limit_page_sizes(limits, V1_PAGE_SIZES, why);
+    spapr_dma_limit_max_size(limits, sc->info.size, why);
+    spapr_dma_limit_windows(limits, QLIST_EMPTY(&sc->windows), why);
+}
+
+static void v1_describe(const VFIOSpaprContainer *sc,
+                        SpaprDmaContainerInfo *info)
+{
+    info->kind = SPAPR_DMA_CONTAINER_KIND_VFIO_V1;
+    info->vfio->max_windows = 1;
+    info->vfio->max_levels = 1;
+    /* The host counts all that its window could map when it is enabled */
+    info->vfio->locked = sc->info.size;
 }
 
 static bool v1_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)
@@ -101,6 +112,7 @@ static void v1_class_init(ObjectClass *klass, void *data)
     class->window_drop = v1_window_drop;
     class->limits = v1_limits;
     class->can_start = v1_can_start;
+    class->describe = v1_describe;
 }
 
 static const TypeInfo v1_types[] = {

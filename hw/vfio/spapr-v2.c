@@ -22,6 +22,7 @@
 #include "qemu/host-utils.h"
 #include "exec/cpu-common.h"
 #include "exec/ramblock.h"
+#include "hw/ppc/spapr_dma_view.h"
 #include "system/hostmem.h"
 #include "memlock.h"
 #include "spapr.h"
@@ -73,12 +74,11 @@ static int v2_page_shift(const VFIOSpaprContainer *sc, uint32_t guest_shift)
     return usable ? 63 - clz64(usable) : -1;
 }
 
-static bool v2_choose_page(const VFIOSpaprContainer *sc,
-                           const SpaprDmaWindow *window, uint32_t *page_shift,
+static bool v2_choose_page(const VFIOSpaprContainer *sc, VFIOHostWindow *hw,
                            Error **errp)
 {
     ERRP_GUARD();
-    uint32_t guest_shift = window->geometry.page_shift;
+    uint32_t guest_shift = hw->window->geometry.page_shift;
     int shift = v2_page_shift(sc, guest_shift);
 
     if (shift < 0) {
@@ -91,7 +91,7 @@ static bool v2_choose_page(const VFIOSpaprContainer *sc,
                           " property pgsz of the PCI host bridge.\n");
         return false;
     }
-    *page_shift = shift;
+    hw->page_shift = shift;
     return true;
 }
 
@@ -243,17 +243,16 @@ static void v2_probe_places(VFIOSpaprContainer *sc)
  * other one, have a small window in the lowest meanwhile.
  */
 static bool v2_needs_placeholder(VFIOSpaprContainer *sc,
-                                 const SpaprDmaWindow *window)
+                                 const VFIOHostWindow *hw)
 {
     const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2(sc);
-    const VFIOHostWindow *hw;
+    const VFIOHostWindow *other;
 
-    if (v2->places_known < 2 ||
-        window->geometry.bus_offset != v2->places[1]) {
+    if (v2->places_known < 2 || hw->start != v2->places[1]) {
         return false;
     }
-    QLIST_FOREACH(hw, &sc->windows, next) {
-        if (hw->start == v2->places[0]) {
+    QLIST_FOREACH(other, &sc->windows, next) {
+        if (other->start == v2->places[0]) {
             return false;
         }
     }
@@ -261,14 +260,13 @@ static bool v2_needs_placeholder(VFIOSpaprContainer *sc,
 }
 
 /* Make a host window that starts where the guest window does, or none */
-static bool v2_create(VFIOSpaprContainer *sc, const SpaprDmaWindow *window,
-                      uint32_t page_shift, Error **errp)
+static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
 {
     ERRP_GUARD();
-    uint64_t wanted = window->geometry.bus_offset, start;
+    uint64_t wanted = hw->start, start;
     V2Request want = {
-        .size = spapr_dma_window_size(window),
-        .page_shift = page_shift,
+        .size = hw->size,
+        .page_shift = hw->page_shift,
     };
     int ret;
 
@@ -277,13 +275,15 @@ static bool v2_create(VFIOSpaprContainer *sc, const SpaprDmaWindow *window,
                    " two, not of 0x%" PRIx64 " bytes", want.size);
         return false;
     }
-    want.levels = v2_levels(sc, ctz64(want.size) - page_shift);
+    want.levels = v2_levels(sc, ctz64(want.size) - want.page_shift);
     ret = v2_try_create(sc, &want, &start);
     if (ret) {
         v2_create_error(sc, &want, ret, errp);
         return false;
     }
-    trace_vfio_spapr_create_window(page_shift, want.levels, want.size, start);
+    trace_vfio_spapr_create_window(want.page_shift, want.levels, want.size,
+                                   start);
+    hw->levels = want.levels;
     if (start == wanted) {
         return true;
     }
@@ -296,19 +296,17 @@ static bool v2_create(VFIOSpaprContainer *sc, const SpaprDmaWindow *window,
     return false;
 }
 
-static bool v2_window_make(VFIOSpaprContainer *sc,
-                           const SpaprDmaWindow *window, uint32_t *page_shift,
+static bool v2_window_make(VFIOSpaprContainer *sc, VFIOHostWindow *hw,
                            Error **errp)
 {
     uint64_t placeholder;
     bool held, made;
 
-    if (!v2_choose_page(sc, window, page_shift, errp)) {
+    if (!v2_choose_page(sc, hw, errp)) {
         return false;
     }
-    held = v2_needs_placeholder(sc, window) &&
-           v2_create_small(sc, &placeholder);
-    made = v2_create(sc, window, *page_shift, errp);
+    held = v2_needs_placeholder(sc, hw) && v2_create_small(sc, &placeholder);
+    made = v2_create(sc, hw, errp);
     if (held) {
         v2_remove_nofail(sc, placeholder);
     }
@@ -368,19 +366,21 @@ static void v2_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
         int page_shift = v2_page_shift(sc, guest_shift);
 
         if (page_shift < 0) {
-            limits->page_sizes &= ~(1ULL << guest_shift);
+            spapr_dma_limit_page_sizes(limits, ~(1ULL << guest_shift),
+                SPAPR_DMA_LIMIT_REASON_HOST_PAGE_SIZES);
         } else {
-            limits->max_size = MIN(limits->max_size,
-                                   v2_max_size(sc, page_shift));
-            limits->max_tces = MIN(limits->max_tces,
-                                   v2_most_tces(lockable, guest_shift,
-                                                page_shift));
+            spapr_dma_limit_max_size(limits, v2_max_size(sc, page_shift),
+                                     SPAPR_DMA_LIMIT_REASON_HOST_TABLE);
+            spapr_dma_limit_max_tces(limits,
+                                     v2_most_tces(lockable, guest_shift,
+                                                  page_shift),
+                                     SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY);
         }
     }
     QLIST_FOREACH(hw, &sc->windows, next) {
         left -= !!left;
     }
-    limits->windows = MIN(limits->windows, left);
+    spapr_dma_limit_windows(limits, left, SPAPR_DMA_LIMIT_REASON_HOST_WINDOWS);
 }
 
 static bool v2_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)
@@ -476,6 +476,25 @@ static void v2_close(VFIOSpaprContainer *sc)
     /* The last window is gone, and the default one belongs to the group */
 }
 
+static void v2_describe(const VFIOSpaprContainer *sc,
+                        SpaprDmaContainerInfo *info)
+{
+    SpaprDmaVfioInfo *vfio = info->vfio;
+    SpaprDmaRegistrationInfo *ram = g_new0(SpaprDmaRegistrationInfo, 1);
+    uint64_t left = vfio_memlock_left(v2_locked(sc));
+
+    info->kind = SPAPR_DMA_CONTAINER_KIND_VFIO_V2;
+    vfio->page_sizes = spapr_dma_page_sizes(sc->info.page_sizes);
+    vfio->max_windows = sc->info.max_windows;
+    vfio->max_levels = v2_max_levels(sc);
+    vfio->locked = v2_locked(sc);
+    vfio->has_lockable = left != UINT64_MAX;
+    vfio->lockable = vfio->has_lockable ? left : 0;
+    vfio->registration = ram;
+    ram->ranges = vfio_prereg_ranges(&sc->prereg);
+    ram->bytes = vfio_prereg_bytes(&sc->prereg);
+}
+
 static void v2_class_init(ObjectClass *klass, void *data)
 {
     VFIOSpaprContainerClass *class = VFIO_IOMMU_SPAPR_CLASS(klass);
@@ -490,6 +509,7 @@ static void v2_class_init(ObjectClass *klass, void *data)
     class->can_start = v2_can_start;
     class->expect_ram = v2_expect_ram;
     class->can_share = v2_can_share;
+    class->describe = v2_describe;
 }
 
 static const TypeInfo v2_types[] = {

@@ -403,18 +403,15 @@ static bool vfio_spapr_window_add(SpaprDmaMapper *mapper,
                                   SpaprDmaWindow *window, Error **errp)
 {
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
-    VFIOHostWindow *hw;
-    uint32_t page_shift;
+    VFIOHostWindow *hw = g_new0(VFIOHostWindow, 1);
 
-    if (!VFIO_IOMMU_SPAPR_GET_CLASS(sc)->window_make(sc, window, &page_shift,
-                                                     errp)) {
-        return false;
-    }
-    hw = g_new0(VFIOHostWindow, 1);
     hw->window = window;
     hw->start = window->geometry.bus_offset;
     hw->size = spapr_dma_window_size(window);
-    hw->page_shift = page_shift;
+    if (!VFIO_IOMMU_SPAPR_GET_CLASS(sc)->window_make(sc, hw, errp)) {
+        g_free(hw);
+        return false;
+    }
     QLIST_INSERT_HEAD(&sc->windows, hw, next);
     if (!vfio_spapr_map_bus_rams(sc, hw, errp)) {
         vfio_spapr_window_del(mapper, window);
@@ -466,6 +463,64 @@ static bool vfio_spapr_expect_ram(SpaprDmaMapper *mapper, MemoryRegion *mr,
     return !class->expect_ram || class->expect_ram(sc, mr, errp);
 }
 
+/*
+ * What there is to see
+ */
+
+static gint vfio_spapr_compare(gconstpointer a, gconstpointer b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* The order of the list of groups is that of no operator */
+static intList *vfio_spapr_groups(const VFIOSpaprContainer *sc)
+{
+    g_autoptr(GArray) ids = g_array_new(false, false, sizeof(int));
+    intList *list = NULL, **tail = &list;
+    const VFIOGroup *group;
+
+    QLIST_FOREACH(group, &sc->container.group_list, container_next) {
+        g_array_append_val(ids, group->groupid);
+    }
+    g_array_sort(ids, vfio_spapr_compare);
+    for (guint i = 0; i < ids->len; i++) {
+        QAPI_LIST_APPEND(tail, g_array_index(ids, int, i));
+    }
+    return list;
+}
+
+static void vfio_spapr_describe(SpaprDmaMapper *mapper,
+                                SpaprDmaContainerInfo *info)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    SpaprDmaVfioInfo *vfio = g_new0(SpaprDmaVfioInfo, 1);
+    const VFIOBusRam *ram;
+
+    info->vfio = vfio;
+    vfio->fd = sc->host.fd;
+    vfio->groups = vfio_spapr_groups(sc);
+    vfio->maps_refused = sc->maps_refused;
+    QLIST_FOREACH(ram, &sc->bus_ram, next) {
+        vfio->bus_ram++;
+    }
+    VFIO_IOMMU_SPAPR_GET_CLASS(sc)->describe(sc, info);
+}
+
+static void vfio_spapr_describe_window(SpaprDmaMapper *mapper,
+                                       const SpaprDmaWindow *window,
+                                       SpaprDmaHostWindowInfo *info)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
+    const VFIOHostWindow *hw = vfio_spapr_host_window(sc, window);
+
+    info->has_start = info->has_size = true;
+    info->has_page_size = info->has_levels = true;
+    info->start = hw->start;
+    info->size = hw->size;
+    info->page_size = 1ULL << hw->page_shift;
+    info->levels = hw->levels;
+}
+
 static const SpaprDmaMapperOps vfio_spapr_mapper_ops = {
     .window_add = vfio_spapr_window_add,
     .window_del = vfio_spapr_window_del,
@@ -475,6 +530,8 @@ static const SpaprDmaMapperOps vfio_spapr_mapper_ops = {
     .limits = vfio_spapr_limits,
     .can_start = vfio_spapr_can_start,
     .expect_ram = vfio_spapr_expect_ram,
+    .describe = vfio_spapr_describe,
+    .describe_window = vfio_spapr_describe_window,
 };
 
 /*

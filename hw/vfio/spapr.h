@@ -26,6 +26,7 @@
  * @start: bus address, equal to the guest's
  * @size: bytes
  * @page_shift: of the host's table
+ * @levels: of the host's table
  *
  * All fields are set once, when the window is added.
  */
@@ -34,6 +35,7 @@ typedef struct VFIOHostWindow {
     uint64_t start;
     uint64_t size;
     uint32_t page_shift;
+    uint32_t levels;
     QLIST_ENTRY(VFIOHostWindow) next;
 } VFIOHostWindow;
 
@@ -74,11 +76,11 @@ struct VFIOSpaprContainerClass {
     /**
      * @window_make: have a host window for a guest window
      *
-     * @page_shift is set to that of the host's table.  Returns false with
-     * @errp set and nothing left.
+     * @hw has the guest window and its place; the host's table is noted in
+     * it.  Returns false with @errp set and nothing left.
      */
-    bool (*window_make)(VFIOSpaprContainer *sc, const SpaprDmaWindow *window,
-                        uint32_t *page_shift, Error **errp);
+    bool (*window_make)(VFIOSpaprContainer *sc, VFIOHostWindow *hw,
+                        Error **errp);
     void (*window_drop)(VFIOSpaprContainer *sc, const VFIOHostWindow *hw);
 
     /* As in SpaprDmaMapperOps */
@@ -94,6 +96,14 @@ struct VFIOSpaprContainerClass {
      * May be NULL: yes
      */
     bool (*can_share)(VFIOSpaprContainer *sc);
+
+    /**
+     * @describe: say what kind of host this is, and what memory is locked
+     *
+     * @info has a part for VFIO, with what all kinds have filled in.
+     */
+    void (*describe)(const VFIOSpaprContainer *sc,
+                     SpaprDmaContainerInfo *info);
 };
 
 /**

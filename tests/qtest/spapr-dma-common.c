@@ -6,7 +6,10 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qapi/error.h"
 #include "libqos/malloc-spapr.h"
+#include "qobject/qjson.h"
+#include "qobject/qlist.h"
 #include "spapr-dma-common.h"
 
 #define PAGE            4096
@@ -272,4 +275,107 @@ void spapr_assert_available(SpaprDmaTest *t, uint32_t windows)
 
     g_assert_cmpint(q.status, ==, RTAS_OK);
     g_assert_cmpuint(q.windows, ==, windows);
+}
+
+/* The member of a dictionary or list, NULL if there is none */
+static QObject *member(QObject *of, const char *key)
+{
+    const QListEntry *entry;
+    unsigned n;
+
+    if (qobject_to(QDict, of)) {
+        return qdict_get(qobject_to(QDict, of), key);
+    }
+    g_assert(qobject_to(QList, of));
+    n = g_ascii_strtoull(key, NULL, 10);
+    QLIST_FOREACH_ENTRY(qobject_to(QList, of), entry) {
+        if (!n--) {
+            return qlist_entry_obj(entry);
+        }
+    }
+    return NULL;
+}
+
+void spapr_assert_json(QDict *from, const char *path, const char *fmt, ...)
+{
+    g_auto(GStrv) keys = g_strsplit(path, ".", -1);
+    g_autofree char *json = NULL;
+    QObject *found = QOBJECT(from), *wanted;
+    va_list ap;
+
+    va_start(ap, fmt);
+    json = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    for (char **key = keys; found && *key; key++) {
+        found = member(found, *key);
+    }
+    wanted = qobject_from_json(json, &error_abort);
+    if (!found || !qobject_is_equal(found, wanted)) {
+        g_autoptr(GString) has = found ? qobject_to_json(found) : NULL;
+        g_autoptr(GString) wants = qobject_to_json(wanted);
+
+        g_printerr("%s is %s\ninstead of %s\n", path,
+                   has ? has->str : "missing", wants->str);
+        g_assert_not_reached();
+    }
+    qobject_unref(wanted);
+}
+
+static QDict *view(SpaprDmaTest *t)
+{
+    return qtest_qmp_assert_success_ref(t->qts,
+                                        "{'execute': 'query-spapr-dma'}");
+}
+
+QDict *spapr_view_owner(SpaprDmaTest *t, unsigned n)
+{
+    g_autofree char *key = g_strdup_printf("%u", n);
+    QDict *all = view(t), *owner;
+
+    owner = qobject_to(QDict, member(qdict_get(all, "owners"), key));
+    g_assert_nonnull(owner);
+    qobject_ref(owner);
+    qobject_unref(all);
+    return owner;
+}
+
+/* Take what is not the same everywhere out of a window */
+static void check_window(SpaprDmaTest *t, QDict *window, uint32_t liobn)
+{
+    g_autofree char *path = g_strdup(qdict_get_str(window, "qom-path"));
+    g_autofree char *name = g_strdup_printf("/tce-table-%x", liobn);
+    QDict *property;
+
+    g_assert_true(g_str_has_suffix(path, name));
+    property = qtest_qmp(t->qts, "{'execute': 'qom-get', 'arguments':"
+                         " { 'path': %s, 'property': 'dma-info' } }", path);
+    g_assert_true(qobject_is_equal(qdict_get(property, "return"),
+                                   QOBJECT(window)));
+    qobject_unref(property);
+    g_assert_true(qdict_get_int(window, "table-bytes") ||
+                  !qdict_get_int(window, "populated"));
+    qdict_del(window, "qom-path");
+    qdict_del(window, "table-bytes");
+}
+
+QDict *spapr_view_window(SpaprDmaTest *t, uint32_t liobn)
+{
+    QDict *all = view(t), *found = NULL;
+    const QListEntry *owner, *entry;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(all, "owners"), owner) {
+        QDict *has = qobject_to(QDict, qlist_entry_obj(owner));
+
+        QLIST_FOREACH_ENTRY(qdict_get_qlist(has, "windows"), entry) {
+            QDict *window = qobject_to(QDict, qlist_entry_obj(entry));
+
+            if (qdict_get_int(window, "liobn") == liobn) {
+                g_assert_null(found);
+                found = qobject_ref(window);
+                check_window(t, found, liobn);
+            }
+        }
+    }
+    qobject_unref(all);
+    return found;
 }

@@ -16,6 +16,7 @@
 
 #include "qemu/units.h"
 #include "libqtest.h"
+#include "qobject/qdict.h"
 #include "libqos/libqos-malloc.h"
 
 /* PAPR: hypercalls and what they answer */
@@ -204,5 +205,33 @@ void spapr_assert_default(SpaprDmaTest *t);
  * spapr_assert_available: this many more windows can be created
  */
 void spapr_assert_available(SpaprDmaTest *t, uint32_t windows);
+
+/**
+ * spapr_view_owner: what query-spapr-dma tells of one owner of windows
+ * @n: counts them from 0
+ *
+ * The caller has a reference to the answer.
+ */
+QDict *spapr_view_owner(SpaprDmaTest *t, unsigned n);
+
+/**
+ * spapr_view_window: what query-spapr-dma tells of one window
+ * @liobn: its number
+ *
+ * The same without "qom-path" and "table-bytes", of which the first leads to an
+ * object with this number that says the same, and the second is not 0 if
+ * something is stored.  Returns NULL if there is no such window.
+ */
+QDict *spapr_view_window(SpaprDmaTest *t, uint32_t liobn);
+
+/**
+ * spapr_assert_json: a part of an answer has exactly this content
+ * @from: a dictionary, which stays the caller's
+ * @path: keys with dots between them, counting members of lists from 0; "" is
+ *        all of it
+ * @fmt: JSON
+ */
+void spapr_assert_json(QDict *from, const char *path, const char *fmt, ...)
+    G_GNUC_PRINTF(3, 4);
 
 #endif /* TESTS_SPAPR_DMA_COMMON_H */

@@ -15,7 +15,7 @@
 #define HW_PCI_HOST_SPAPR_PHB_DMA_H
 
 #include "hw/pci-host/spapr.h"
-#include "hw/ppc/spapr_dma_window.h"
+#include "hw/ppc/spapr_dma_mapper.h"
 
 /* Subsection of a PHB's migration stream, sent in limited-address mode */
 extern const VMStateDescription vmstate_spapr_phb_dma;
@@ -59,11 +59,13 @@ void spapr_phb_dma_unrealize(SpaprPhbState *sphb);
  * @windows: how many more windows
  * @max_tces: TCEs of the largest one, of whatever page size
  * @page_sizes: bit n set means pages of 2^n bytes
+ * @limits: who keeps these three from being more
  */
 typedef struct SpaprDdwOffer {
     unsigned windows;
     uint64_t max_tces;
     uint64_t page_sizes;
+    SpaprDmaLimits limits;
 } SpaprDdwOffer;
 
 /**
@@ -76,6 +78,14 @@ typedef struct SpaprDdwOffer {
 SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
 
 /**
+ * spapr_phb_page_sizes: what the property "pgsz" allows
+ * @sphb: a PHB
+ *
+ * Returns a mask as in #SpaprDdwOffer.
+ */
+uint64_t spapr_phb_page_sizes(const SpaprPhbState *sphb);
+
+/**
  * spapr_phb_limited_offered: does the PHB know limited-address mode?
  * @sphb: a realized PHB
  *
@@ -85,6 +95,21 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
  * mode, so it is off for older machine types.
  */
 bool spapr_phb_limited_offered(SpaprPhbState *sphb);
+
+/**
+ * spapr_phb_limited_limit: the same, and why not
+ * @sphb: a realized PHB
+ * @by: who is against it; set if it is not offered
+ */
+bool spapr_phb_limited_limit(SpaprPhbState *sphb, SpaprDmaLimiter *by);
+
+/**
+ * spapr_phb_window_is_default: is this the PHB's default window?
+ * @sphb: a realized PHB
+ * @window: a window of it, enabled or not
+ */
+bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
+                                 const SpaprDmaWindow *window);
 
 /**
  * spapr_phb_windows_reset: what ibm,reset-pe-dma-window does

@@ -20,6 +20,7 @@
 #define HW_PPC_SPAPR_DMA_MAPPER_H
 
 #include "hw/ppc/spapr_dma_window.h"
+#include "qapi/qapi-types-spapr-dma.h"
 
 typedef struct SpaprDmaMapper SpaprDmaMapper;
 
@@ -28,9 +29,11 @@ typedef struct SpaprDmaMapper SpaprDmaMapper;
  * @as: the address space
  * @windows: all of them, enabled or not
  * @mappers: all who are registered
+ * @next_id: number that the next mapper gets
  */
 struct SpaprDmaSpace {
     AddressSpace *as;
+    uint32_t next_id;
     QLIST_HEAD(, SpaprDmaWindow) windows;
     QLIST_HEAD(, SpaprDmaMapper) mappers;
 };
@@ -50,17 +53,37 @@ typedef struct SpaprDmaRun {
 } SpaprDmaRun;
 
 /**
- * SpaprDmaLimits: what windows can still be created in a space
+ * SpaprDmaLimiter: who keeps a limit from being higher
+ * @reason: what it is
+ * @mapper: whose limit it is, NULL if it is that of the windows' owner
+ */
+typedef struct SpaprDmaLimiter {
+    SpaprDmaLimitReason reason;
+    const SpaprDmaMapper *mapper;
+} SpaprDmaLimiter;
+
+/**
+ * SpaprDmaLimits: what windows can still be created in a space, and why no more
  * @page_sizes: bit n set means pages of 2^n bytes
  * @max_size: bytes of the largest window
  * @max_tces: TCEs of the largest window, of whatever page size
  * @windows: how many at once, besides those that are enabled
+ * @page_sizes_by: for each page size that was taken away, by whom
+ * @max_size_by: who has set @max_size, and so on
+ * @asked: the mapper that lowers limits now, NULL if it is the owner
+ *
+ * Limits are lowered by spapr_dma_limit_...() only, which note who it was.
  */
 typedef struct SpaprDmaLimits {
     uint64_t page_sizes;
     uint64_t max_size;
     uint64_t max_tces;
     unsigned windows;
+    SpaprDmaLimiter page_sizes_by[64];
+    SpaprDmaLimiter max_size_by;
+    SpaprDmaLimiter max_tces_by;
+    SpaprDmaLimiter windows_by;
+    const SpaprDmaMapper *asked;
 } SpaprDmaLimits;
 
 /**
@@ -128,6 +151,22 @@ typedef struct SpaprDmaMapperOps {
      * guest's memory when the main loop runs again.
      */
     bool (*expect_ram)(SpaprDmaMapper *mapper, MemoryRegion *mr, Error **errp);
+
+    /**
+     * @describe: say what this mapper is; may be NULL
+     *
+     * @info has the mapper's number and whether KVM can update it.
+     */
+    void (*describe)(SpaprDmaMapper *mapper, SpaprDmaContainerInfo *info);
+
+    /**
+     * @describe_window: say how @window is mirrored; may be NULL
+     *
+     * @info has the mapper's number.
+     */
+    void (*describe_window)(SpaprDmaMapper *mapper,
+                            const SpaprDmaWindow *window,
+                            SpaprDmaHostWindowInfo *info);
 } SpaprDmaMapperOps;
 
 /**
@@ -136,6 +175,7 @@ typedef struct SpaprDmaMapperOps {
  * @sees_all: KVM must not handle hypercalls for windows of this space, since it
  *            cannot update the copy; see spapr_dma_mapper_set_sees_all()
  * @space: where it is registered, NULL if it is not
+ * @id: counts the mappers that the space has had, from 0
  *
  * All fields belong to spapr_dma_mapper.c.
  */
@@ -143,6 +183,7 @@ struct SpaprDmaMapper {
     const SpaprDmaMapperOps *ops;
     bool sees_all;
     SpaprDmaSpace *space;
+    uint32_t id;
     QLIST_ENTRY(SpaprDmaMapper) next;
 };
 
@@ -233,12 +274,50 @@ void spapr_dma_thaw(void *unused);
 void spapr_dma_space_limit(const SpaprDmaSpace *space, SpaprDmaLimits *limits);
 
 /**
- * spapr_dma_space_can_start: can all mappers have a window there?
+ * spapr_dma_limit_page_sizes: take page sizes away
+ * @limits: what there is so far
+ * @page_sizes: those that may stay, as in #SpaprDmaLimits
+ * @reason: why no others
+ */
+void spapr_dma_limit_page_sizes(SpaprDmaLimits *limits, uint64_t page_sizes,
+                                SpaprDmaLimitReason reason);
+
+/**
+ * spapr_dma_limit_max_size: lower the size of the largest window
+ * @limits: what there is so far
+ * @max_size: bytes; if it is not lower than that, nothing changes
+ * @reason: why no more
+ */
+void spapr_dma_limit_max_size(SpaprDmaLimits *limits, uint64_t max_size,
+                              SpaprDmaLimitReason reason);
+
+/**
+ * spapr_dma_limit_max_tces: lower the number of TCEs of the largest window
+ * @limits: what there is so far
+ * @max_tces: how many; if it is not lower than that, nothing changes
+ * @reason: why no more
+ */
+void spapr_dma_limit_max_tces(SpaprDmaLimits *limits, uint64_t max_tces,
+                              SpaprDmaLimitReason reason);
+
+/**
+ * spapr_dma_limit_windows: lower the number of windows
+ * @limits: what there is so far
+ * @windows: how many; if it is not lower than that, nothing changes
+ * @reason: why no more
+ */
+void spapr_dma_limit_windows(SpaprDmaLimits *limits, unsigned windows,
+                             SpaprDmaLimitReason reason);
+
+/**
+ * spapr_dma_space_cannot_start: which mapper cannot have a window there?
  * @space: whose mappers are asked
  * @bus_offset: first bus address of the window
+ *
+ * Returns NULL if all can.
  */
-bool spapr_dma_space_can_start(const SpaprDmaSpace *space,
-                               uint64_t bus_offset);
+const SpaprDmaMapper *spapr_dma_space_cannot_start(const SpaprDmaSpace *space,
+                                                   uint64_t bus_offset);
 
 /**
  * spapr_dma_mappers_expect_ram: may this RAM become guest memory?

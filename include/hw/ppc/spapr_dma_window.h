@@ -22,6 +22,7 @@
 
 #include "exec/memory.h"
 #include "hw/qdev-core.h"
+#include "qapi/qapi-types-spapr-dma.h"
 #include "qom/object.h"
 
 /* The name is older than the code, and part of command lines and streams */
@@ -47,6 +48,49 @@ typedef struct SpaprDmaGeometry {
     uint64_t entries;
 } SpaprDmaGeometry;
 
+/* Hypercalls on TCEs */
+typedef enum SpaprDmaCall {
+    SPAPR_DMA_PUT,
+    SPAPR_DMA_PUT_INDIRECT,
+    SPAPR_DMA_STUFF,
+    SPAPR_DMA_GET,
+    SPAPR_DMA_CALLS,
+} SpaprDmaCall;
+
+/**
+ * SpaprDmaCounters: what has happened to a window since it was enabled
+ * @calls: hypercalls that came to QEMU, refused ones included
+ * @maps: runs that mappers have mapped, @mapped_pages their entries
+ * @unmaps: ranges that mappers have unmapped, @unmapped_pages their entries
+ * @refused: hypercalls that were refused
+ */
+typedef struct SpaprDmaCounters {
+    uint64_t calls[SPAPR_DMA_CALLS];
+    uint64_t maps;
+    uint64_t mapped_pages;
+    uint64_t unmaps;
+    uint64_t unmapped_pages;
+    uint64_t refused;
+} SpaprDmaCounters;
+
+/**
+ * SpaprDmaRefusal: the last hypercall that was refused
+ * @reason: why
+ * @iova: bus address that the guest named
+ * @count: how many entries
+ * @container: the mapper that refused last, whatever came of it
+ * @error: its errno
+ *
+ * @container and @error mean something if @reason is that of a host.
+ */
+typedef struct SpaprDmaRefusal {
+    SpaprDmaRefusalReason reason;
+    uint64_t iova;
+    uint64_t count;
+    uint32_t container;
+    int error;
+} SpaprDmaRefusal;
+
 struct SpaprDmaWindow {
     DeviceState parent_obj;
 
@@ -62,9 +106,12 @@ struct SpaprDmaWindow {
     uint64_t generation;         /* counts how often it was enabled */
     SpaprTceStore *store;        /* RCU; NULL when disabled */
     int kvm_fd;                  /* KVM's table, -1 if QEMU has hypercalls */
+    SpaprDmaHandler handler;     /* who has them, and if not KVM, why */
     uint64_t *kvm_words;         /* mapping of that table */
     bool notified;               /* an IOMMU notifier wants every change */
     GPtrArray *mappers;          /* attached ones, in order of attachment */
+    SpaprDmaCounters counters;   /* cleared while enabling */
+    SpaprDmaRefusal refusal;     /* if one was counted */
 
     MemoryRegion root;           /* what the owner puts into its bus */
     IOMMUMemoryRegion iommu;     /* child of @root while enabled */
@@ -158,9 +205,9 @@ MemoryRegion *spapr_dma_window_get_root(SpaprDmaWindow *window);
  * Everybody sees the same batch: it is checked, shown to the mappers, told to
  * IOMMU notifiers and stored.  Returns 0, or with nothing changed
  *   -EINVAL   a word with permission does not name RAM for the whole page
- *   -ENOSPC   a mapper refuses, whatever its reason, and a page that cannot be
- *             mapped back either stays unmapped in it; or the TCEs of all
- *             windows take as much memory as they may, see
+ *   -EIO      a mapper refuses, whatever its reason, and a page that cannot be
+ *             mapped back either stays unmapped in it
+ *   -ENOSPC   the TCEs of all windows take as much memory as they may, see
  *             spapr_dma_budget_limit()
  */
 int spapr_dma_window_put(SpaprDmaWindow *window, SpaprTceBatch *batch);
@@ -171,7 +218,8 @@ int spapr_dma_window_put(SpaprDmaWindow *window, SpaprTceBatch *batch);
  * @index: of an entry that lies in it
  * @tce: raw word
  *
- * Returns what spapr_dma_window_put() does for a batch of this word.
+ * Returns what spapr_dma_window_put() does for a batch of this word.  What is
+ * refused is counted.
  */
 int spapr_dma_window_put_one(SpaprDmaWindow *window, uint64_t index,
                              uint64_t tce);
