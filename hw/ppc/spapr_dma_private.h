@@ -75,6 +75,19 @@ void spapr_dma_window_refused(SpaprDmaWindow *window,
 /* Why spapr_dma_window_put() has returned this negative errno */
 SpaprDmaRefusalReason spapr_dma_why_refused(int error);
 
+/**
+ * spapr_dma_window_step: what can be looked at in a moment
+ * @window: an enabled window
+ * @index: first entry
+ * @count: how many there are from there, not beyond the window
+ *
+ * The longest part of that, at least one entry if there is any.  Holes of a
+ * sparse store are free; of a table that KVM made, each entry counts, and none
+ * behind the part is looked at.
+ */
+uint64_t spapr_dma_window_step(const SpaprDmaWindow *window, uint64_t index,
+                               uint64_t count);
+
 /* The bus address of an entry */
 static inline uint64_t spapr_dma_iova(const SpaprDmaWindow *window,
                                       uint64_t index)

@@ -325,6 +325,59 @@ static void owner_describe(SpaprDmaOwner *owner, bool count_kvm,
     info->max_table_bytes = spapr_dma_budget_limit();
 }
 
+/* ---- runs ---- */
+
+static SpaprDmaRunInfo *run_info(const SpaprDmaWindow *window,
+                                 const SpaprTceRun *run)
+{
+    static const SpaprDmaAccess access[] = {
+        [IOMMU_RO] = SPAPR_DMA_ACCESS_READ,
+        [IOMMU_WO] = SPAPR_DMA_ACCESS_WRITE,
+        [IOMMU_RW] = SPAPR_DMA_ACCESS_READ_WRITE,
+    };
+    SpaprDmaRunInfo *info = g_new0(SpaprDmaRunInfo, 1);
+
+    info->index = run->index;
+    info->entries = run->count;
+    info->iova = spapr_dma_iova(window, run->index);
+    info->gpa = run->target;
+    info->size = spapr_dma_bytes(window, run->count);
+    info->access = access[run->perm];
+    return info;
+}
+
+static SpaprDmaRunsInfo *window_runs(const SpaprDmaWindow *window,
+                                     uint64_t index, uint32_t max)
+{
+    SpaprDmaRunsInfo *info = g_new0(SpaprDmaRunsInfo, 1);
+    SpaprDmaRunInfoList **tail = &info->runs;
+    uint64_t entries = window->geometry.entries, end;
+    SpaprTceRun run;
+
+    index = MIN(index, entries);
+    end = index + spapr_dma_window_step(window, index, entries - index);
+    while (max &&
+           spapr_tce_store_next_run(window->store, end, &index, &run)) {
+        QAPI_LIST_APPEND(tail, run_info(window, &run));
+        max--;
+    }
+    info->next = max ? end : index;
+    info->has_next = info->next < entries;
+    return info;
+}
+
+static SpaprDmaRunsInfo *owner_runs(SpaprDmaOwner *owner, uint32_t liobn,
+                                    uint64_t index, uint32_t max)
+{
+    SpaprDmaWindow *window = spapr_dma_window_find(liobn);
+
+    if (!window || OBJECT(window)->parent != OBJECT(owner) ||
+        !spapr_dma_window_enabled(window)) {
+        return NULL;
+    }
+    return window_runs(window, index, max);
+}
+
 /* ---- properties ---- */
 
 static void get_owner_info(Object *obj, Visitor *v, const char *name,
@@ -361,6 +414,7 @@ void spapr_dma_owner_class_init(ObjectClass *klass)
     SpaprDmaOwnerClass *owner = SPAPR_DMA_OWNER_CLASS(klass);
 
     owner->describe = owner_describe;
+    owner->runs = owner_runs;
     object_class_property_add(klass, "dma-info", "SpaprDmaOwnerInfo",
                               get_owner_info, NULL, NULL, NULL);
     object_class_property_set_description(klass, "dma-info",

@@ -38,7 +38,7 @@
 #include "trace.h"
 #include <libfdt.h>
 
-/* Clearing stops for a moment after so many entries that were looked at */
+/* So many entries are looked at in a step, and clearing stops for a moment */
 #define TCES_PER_STEP (64 * SPAPR_TCE_LEAF_ENTRIES)
 
 /* See spapr_dma_budget_limit() */
@@ -328,13 +328,8 @@ int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,
     return batch_store(window, &batch);
 }
 
-/*
- * The longest part of [@index, @index + @count) that can be cleared in one
- * step.  Holes of a sparse store are free; of a table that KVM made, each entry
- * counts, and none behind the range is looked at.
- */
-static uint64_t clear_step(const SpaprDmaWindow *window, uint64_t index,
-                           uint64_t count)
+uint64_t spapr_dma_window_step(const SpaprDmaWindow *window, uint64_t index,
+                               uint64_t count)
 {
     uint64_t at = index, end = index + count, seen = 0;
     SpaprTceSpan span;
@@ -357,7 +352,7 @@ uint64_t spapr_dma_window_clear_some(SpaprDmaWindow *window, uint64_t index,
     bool held = spapr_dma_kvm_hold(window);
     uint64_t mapped = index, n;
 
-    n = count = clear_step(window, index, count);
+    n = count = spapr_dma_window_step(window, index, count);
     if (window->mappers->len &&
         spapr_tce_store_extent(window->store, &mapped, &n)) {
         spapr_dma_mappers_unmap(window, mapped, n);

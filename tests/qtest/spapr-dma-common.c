@@ -379,3 +379,11 @@ QDict *spapr_view_window(SpaprDmaTest *t, uint32_t liobn)
     qobject_unref(all);
     return found;
 }
+
+QDict *spapr_view_runs(SpaprDmaTest *t, uint32_t liobn, uint64_t index,
+                       uint32_t max)
+{
+    return qtest_qmp_assert_success_ref(t->qts,
+        "{'execute': 'query-spapr-dma-runs', 'arguments': { 'liobn': %u,"
+        " 'index': %" PRIu64 ", 'max': %u } }", liobn, index, max);
+}

@@ -225,6 +225,13 @@ QDict *spapr_view_owner(SpaprDmaTest *t, unsigned n);
 QDict *spapr_view_window(SpaprDmaTest *t, uint32_t liobn);
 
 /**
+ * spapr_view_runs: what query-spapr-dma-runs answers
+ * @max: how many runs at most
+ */
+QDict *spapr_view_runs(SpaprDmaTest *t, uint32_t liobn, uint64_t index,
+                       uint32_t max);
+
+/**
  * spapr_assert_json: a part of an answer has exactly this content
  * @from: a dictionary, which stays the caller's
  * @path: keys with dots between them, counting members of lists from 0; "" is

@@ -1,7 +1,7 @@
 /*
  * sPAPR DMA windows: what there is to see of them
  *
- * What query-spapr-dma and the properties
+ * What query-spapr-dma, query-spapr-dma-runs and the properties
  * "dma-info" answer, in full, after each change of the windows.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -73,6 +73,11 @@ static void test_other_machine(void)
         "{'execute': 'query-spapr-dma'}");
 
     spapr_assert_json(answer, "", "{ 'owners': [] }");
+    qobject_unref(answer);
+    answer = qtest_qmp(qts, "{'execute': 'query-spapr-dma-runs',"
+                       " 'arguments': { 'liobn': 1 } }");
+    spapr_assert_json(answer, "error.desc", "'there is no DMA window 0x1;"
+                      " query-spapr-dma lists those that exist'");
     qobject_unref(answer);
     qtest_quit(qts);
 }
@@ -321,6 +326,132 @@ static void test_reset(void)
     spapr_dma_quit(t);
 }
 
+/* ---- runs ---- */
+
+#define RUN(index, entries, iova, gpa, size, access) \
+    "{ 'index': " #index ", 'entries': " #entries ", 'iova': " #iova "," \
+    "  'gpa': " #gpa ", 'size': " #size ", 'access': '" access "' }"
+
+static void assert_runs(SpaprDmaTest *t, uint32_t liobn, uint64_t index,
+                        uint32_t max, const char *json)
+{
+    QDict *runs = spapr_view_runs(t, liobn, index, max);
+
+    spapr_assert_json(runs, "", "{ %s }", json);
+    qobject_unref(runs);
+}
+
+static void test_runs(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    const uint64_t words[] = {
+        0x4000000 | TCE_RW, 0x4001000 | TCE_RW, 0x4002000 | TCE_RO,
+        0x4003000, 0x4010000 | TCE_WO,
+    };
+
+    assert_runs(t, LIOBN_DEFAULT, 0, 1, "'runs': []");
+    spapr_put_tce_indirect(t, LIOBN_DEFAULT, 0x10000, words, 5);
+    assert_runs(t, LIOBN_DEFAULT, 0, 4096, "'runs': ["
+                RUN(16, 2, 65536, 67108864, 8192, "read-write") ","
+                RUN(18, 1, 73728, 67117056, 4096, "read") ","
+                RUN(20, 1, 81920, 67174400, 4096, "write") "]");
+    /* In pieces, any number of times */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_runs(t, LIOBN_DEFAULT, 0, 1, "'runs': ["
+                    RUN(16, 2, 65536, 67108864, 8192, "read-write") "],"
+                    " 'next': 18");
+        assert_runs(t, LIOBN_DEFAULT, 18, 2, "'runs': ["
+                    RUN(18, 1, 73728, 67117056, 4096, "read") ","
+                    RUN(20, 1, 81920, 67174400, 4096, "write") "],"
+                    " 'next': 21");
+        assert_runs(t, LIOBN_DEFAULT, 21, 2, "'runs': []");
+    }
+    /* From the middle of a run */
+    assert_runs(t, LIOBN_DEFAULT, 17, 1, "'runs': ["
+                RUN(17, 1, 69632, 67112960, 4096, "read-write") "],"
+                " 'next': 18");
+    /* The last page of the window, and beyond it */
+    spapr_put_tce(t, LIOBN_DEFAULT, 1 * GiB - PAGE, RAM | TCE_RO);
+    assert_runs(t, LIOBN_DEFAULT, 21, 1, "'runs': ["
+                RUN(262143, 1, 1073737728, 67108864, 4096, "read") "]");
+    assert_runs(t, LIOBN_DEFAULT, 262144, 1, "'runs': []");
+    assert_runs(t, LIOBN_DEFAULT, UINT64_MAX, 1, "'runs': []");
+
+    spapr_stuff_tce(t, LIOBN_DEFAULT, 0, 0, 262144);
+    assert_runs(t, LIOBN_DEFAULT, 0, 1, "'runs': []");
+    spapr_dma_quit(t);
+}
+
+/* What can be looked at in a moment is 2^15 words; holes are for free */
+static void test_runs_bounded(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    uint64_t words[512];
+
+    g_assert_cmpint(spapr_ddw_create(t, 12, 43).status, ==, RTAS_OK);
+    spapr_put_tce(t, LIOBN_64, WINDOW_64 + (1ULL << 43) - PAGE, TCE_RO);
+    assert_runs(t, LIOBN_64, 0, 2, "'runs': ["
+                RUN(2147483647, 1, 576469548396441600, 0, 4096, "read") "]");
+
+    for (unsigned n = 0; n < 40000 / 512 + 1; n++) {
+        for (unsigned i = 0; i < 512; i++) {
+            words[i] = (n * 512 + i) * PAGE | TCE_RW;
+        }
+        g_assert_cmpint(spapr_put_tce_indirect(t, LIOBN_64, WINDOW_64 +
+                                               n * 512 * PAGE, words, 512), ==,
+                        H_SUCCESS);
+    }
+    /* A long run is told in pieces */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_runs(t, LIOBN_64, 0, 2, "'runs': ["
+                    RUN(0, 32768, 576460752303423488, 0, 134217728,
+                        "read-write") "], 'next': 32768");
+        assert_runs(t, LIOBN_64, 32768, 2, "'runs': ["
+                    RUN(32768, 7680, 576460752437641216, 134217728, 31457280,
+                        "read-write") ","
+                    RUN(2147483647, 1, 576469548396441600, 0, 4096, "read")
+                    "]");
+    }
+    /* Words without permission are looked at, too, and then there is no run */
+    memset(words, 0, sizeof(words));
+    for (unsigned i = 0; i < 512; i++) {
+        words[i] = 0x4000000;
+    }
+    for (unsigned n = 0; n < 64; n++) {
+        spapr_put_tce_indirect(t, LIOBN_64, WINDOW_64 + n * 512 * PAGE, words,
+                               512);
+    }
+    assert_runs(t, LIOBN_64, 0, 1, "'runs': [], 'next': 32768");
+    spapr_dma_quit(t);
+}
+
+static void test_runs_refused(void)
+{
+    static const struct {
+        uint32_t liobn, max;
+        const char *text;
+    } bad[] = {
+        { LIOBN_64, 1, "there is no DMA window 0x80000001;"
+                       " query-spapr-dma lists those that exist" },
+        { 0x12345678, 1, "there is no DMA window 0x12345678;"
+                         " query-spapr-dma lists those that exist" },
+        { LIOBN_DEFAULT, 0, "'max' is 0 but must be 1 to 4096" },
+        { LIOBN_DEFAULT, 4097, "'max' is 4097 but must be 1 to 4096" },
+    };
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        QDict *answer = qtest_qmp(t->qts, "{'execute': 'query-spapr-dma-runs',"
+                                  " 'arguments': { 'liobn': %u, 'max': %u } }",
+                                  bad[i].liobn, bad[i].max);
+
+        g_assert_cmpstr(qdict_get_str(qdict_get_qdict(answer, "error"),
+                                      "desc"), ==, bad[i].text);
+        qobject_unref(answer);
+    }
+    spapr_dma_quit(t);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -334,5 +465,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-dma-view/hypercalls", test_hypercalls);
     qtest_add_func("spapr-dma-view/table-memory", test_table_memory);
     qtest_add_func("spapr-dma-view/reset", test_reset);
+    qtest_add_func("spapr-dma-view/runs", test_runs);
+    qtest_add_func("spapr-dma-view/runs-bounded", test_runs_bounded);
+    qtest_add_func("spapr-dma-view/runs-refused", test_runs_refused);
     return g_test_run();
 }

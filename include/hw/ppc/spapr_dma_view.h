@@ -37,6 +37,15 @@ struct SpaprDmaOwnerClass {
      * not realized or can have no window.
      */
     void (*describe)(SpaprDmaOwner *owner, bool count_kvm, SpaprDmaInfo *info);
+
+    /**
+     * @runs: tell what is mapped in a window
+     *
+     * From the entry @index on, at most @max runs, and not more than can be
+     * found in a moment.  Returns NULL if @owner has no enabled window @liobn.
+     */
+    SpaprDmaRunsInfo *(*runs)(SpaprDmaOwner *owner, uint32_t liobn,
+                              uint64_t index, uint32_t max);
 };
 
 /**
