@@ -1,8 +1,8 @@
 /*
  * sPAPR DMA windows: what there is to see of them
  *
- * What query-spapr-dma, query-spapr-dma-runs and the properties
- * "dma-info" answer, in full, after each change of the windows.
+ * What query-spapr-dma, query-spapr-dma-runs, "info spapr-dma" and the
+ * properties "dma-info" answer, in full, after each change of the windows.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -65,6 +65,15 @@ static void assert_owner(SpaprDmaTest *t, const char *path, const char *json)
     qobject_unref(owner);
 }
 
+static void assert_hmp(QTestState *qts, const char *text)
+{
+    g_autofree char *said = qtest_hmp(qts, "info spapr-dma");
+    g_auto(GStrv) lines = g_strsplit(said, "\r\n", -1);
+    g_autofree char *all = g_strjoinv("\n", lines);
+
+    g_assert_cmpstr(all, ==, text);
+}
+
 /* A machine of another kind has no windows, and nothing fails */
 static void test_other_machine(void)
 {
@@ -79,6 +88,7 @@ static void test_other_machine(void)
     spapr_assert_json(answer, "error.desc", "'there is no DMA window 0x1;"
                       " query-spapr-dma lists those that exist'");
     qobject_unref(answer);
+    assert_hmp(qts, "This machine has no sPAPR DMA windows.\n");
     qtest_quit(qts);
 }
 
@@ -452,6 +462,43 @@ static void test_runs_refused(void)
     spapr_dma_quit(t);
 }
 
+/* ---- text ---- */
+
+static void test_hmp(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("-global spapr-pci-host-bridge."
+                                     "dma64_win_addr=0x800000000010000");
+
+    assert_hmp(t->qts,
+        "memory of TCEs: 0 B of 72 MiB\n"
+        "pci@800000020000000\n"
+        "  mode: normal\n"
+        "  limited mode: offered\n"
+        "  windows on offer:\n"
+        "    1 more, limit: in-use\n"
+        "    137438953472 TCEs, limit: machine\n"
+        "    pages of 4 KiB, 64 KiB\n"
+        "    not of 2 MiB: place\n"
+        "    not of 16 MiB: place\n"
+        "  window 0x80000000, default: 0x0 to 0x3fffffff\n"
+        "    262144 pages of 4 KiB, 0 populated, table of 0 B\n"
+        "    handler: qemu-no-kvm, 0 notifiers\n"
+        "    hypercalls: put 0, put-indirect 0, stuff 0, get 0\n"
+        "    containers: 0 maps of 0 pages, 0 unmaps of 0 pages\n"
+        "    refused: 0\n");
+    spapr_put_tce(t, LIOBN_DEFAULT, 1 * GiB, 0);
+    {
+        g_autofree char *said = qtest_hmp(t->qts, "info spapr-dma");
+
+        g_assert_nonnull(strstr(said,
+            "    hypercalls: put 1, put-indirect 0, stuff 0, get 0\r\n"
+            "    containers: 0 maps of 0 pages, 0 unmaps of 0 pages\r\n"
+            "    refused: 1, the last at 0x40000000 of 1 entries\r\n"
+            "      reason: range\r\n"));
+    }
+    spapr_dma_quit(t);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -468,5 +515,6 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-dma-view/runs", test_runs);
     qtest_add_func("spapr-dma-view/runs-bounded", test_runs_bounded);
     qtest_add_func("spapr-dma-view/runs-refused", test_runs_refused);
+    qtest_add_func("spapr-dma-view/hmp", test_hmp);
     return g_test_run();
 }

@@ -310,6 +310,32 @@ static void test_notifiers(void)
     vfio_quit(v);
 }
 
+static void test_hmp(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv\n" ONE, NULL, VFIO1);
+    g_autofree char *said = NULL;
+
+    vfio_fault(v, "ioctl=map,errno=ENOMEM,once");
+    vfio_put(v, LIOBN_DEFAULT, 2 * PAGE, RAM | TCE_RW,
+             H_NOT_ENOUGH_RESOURCES);
+    said = qtest_hmp(v->t->qts, "info spapr-dma");
+    g_assert_nonnull(strstr(said,
+        "    handler: qemu-no-kvm, 0 notifiers\r\n"
+        "    in container 0: pages of 4 KiB, 2 levels\r\n"
+        "    hypercalls: put 1, put-indirect 0, stuff 0, get 0\r\n"
+        "    containers: 0 maps of 0 pages, 1 unmaps of 1 pages\r\n"
+        "    refused: 1, the last at 0x2000 of 1 entries\r\n"
+        "      reason: host, container 0: Cannot allocate memory\r\n"
+        "  container 0, vfio-v2: can be updated by KVM\r\n"
+        "    groups: 1\r\n"
+        "    host: 2 windows, 5 levels, pages of 4 KiB, 64 KiB, 2 MiB,"
+        " 16 MiB, 1 GiB\r\n"
+        "    registered: 1 ranges of 256 MiB\r\n"
+        "    locked: 260 MiB\r\n"
+        "    RAM on the bus: 0, maps refused: 1\r\n"));
+    vfio_quit(v);
+}
+
 int main(int argc, char **argv)
 {
     vfio_test_init(&argc, &argv);
@@ -325,5 +351,6 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/view/locked-memory", test_locked_memory);
     qtest_add_func("spapr-vfio/view/registration", test_registration);
     qtest_add_func("spapr-vfio/view/notifiers", test_notifiers);
+    qtest_add_func("spapr-vfio/view/hmp", test_hmp);
     return g_test_run();
 }
