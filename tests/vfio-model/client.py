@@ -21,8 +21,9 @@ from spapr_dma.tap import Tap
 GIB = 1 << 30
 MIB = 1 << 20
 START64 = 1 << 59
-SPAPR_V1, SPAPR_V2, TYPE1 = 2, 7, 3
+SPAPR_V1, SPAPR_V2, TYPE1_V1, TYPE1 = 2, 7, 1, 3
 READ, WRITE = 1, 2
+START, STOP, GET_BITMAP = 1, 2, 4       # of dirty_pages
 
 # Numbers of ioctls: VFIO_TYPE ';', VFIO_BASE 100
 NUMBERS = {
@@ -30,7 +31,7 @@ NUMBERS = {
     'set_container': 4, 'unset_container': 5, 'get_device': 6,
     'get_irq_info': 9, 'set_irqs': 10, 'get_info': 12, 'map': 13,
     'unmap': 14, 'enable': 15, 'register': 17, 'unregister': 18,
-    'create': 19, 'remove': 20, 'eeh': 21,
+    'create': 19, 'remove': 20, 'eeh': 21, 'dirty_pages': 17,
 }
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -49,6 +50,15 @@ def call(fd, name, argument=0):
         return -problem.errno
 
 
+def call_at(fd, name, address):
+    """The result of a call with an argument that lies there."""
+    ctypes.set_errno(0)
+    result = libc.ioctl(fd, ctypes.c_ulong(ord(';') << 8 |
+                                           100 + NUMBERS[name]),
+                        ctypes.c_void_p(address))
+    return -ctypes.get_errno() if result < 0 else result
+
+
 class Memory:
     """Anonymous memory, aligned to 2 MiB."""
 
@@ -59,6 +69,11 @@ class Memory:
 
     def write(self, offset, data):
         ctypes.memmove(self.address + offset, data, len(data))
+
+    def hide(self, offset, size):
+        """No access any more, not the model's either."""
+        libc.mprotect(ctypes.c_void_p(self.address + offset),
+                      ctypes.c_size_t(size), 0)
 
     def read(self, offset, size):
         return ctypes.string_at(self.address + offset, size)
@@ -103,6 +118,24 @@ class Container:
     def unmap(self, iova, size, flags=0):
         """The result, and the size that came back."""
         request = bytearray(struct.pack('IIQQ', 24, flags, iova, size))
+        result = call(self.fd, 'unmap', request)
+        return result, struct.unpack_from('Q', request, 16)[0]
+
+    def dirty_pages(self, flags, more=b'', argsz=None):
+        """More follows the flags; all of it, unless argsz says less."""
+        argsz = 8 + len(more) if argsz is None else argsz
+        return call(self.fd, 'dirty_pages',
+                    struct.pack('II', argsz, flags) + more)
+
+    def get_bitmap(self, iova, size, bitmap):
+        """bitmap: page size, bytes, address."""
+        return self.dirty_pages(GET_BITMAP,
+                                struct.pack('QQQQQ', iova, size, *bitmap))
+
+    def unmap_bitmap(self, iova, size, bitmap, flags=0, argsz=48):
+        """As unmap(), with GET_DIRTY_BITMAP."""
+        request = bytearray(struct.pack('IIQQQQQ', argsz, 1 | flags, iova,
+                                        size, *bitmap))
         result = call(self.fd, 'unmap', request)
         return result, struct.unpack_from('Q', request, 16)[0]
 

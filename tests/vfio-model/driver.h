@@ -13,7 +13,8 @@
  * are never cut: version 2 refuses an UNMAP that would, version 1 takes all
  * of each mapping that begins in the range.  Its pages are pinned one by one
  * and go to the IOMMU in the largest pieces that physical contiguity,
- * alignment and the IOMMU's page sizes allow.
+ * alignment and the IOMMU's page sizes allow.  While version 2 tracks dirty
+ * pages, all that are mapped are dirty.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

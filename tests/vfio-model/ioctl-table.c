@@ -80,6 +80,10 @@ static const IoctlEntry entries[] = {
       UP_TO(vfio_iommu_type1_dma_map, size), FALLIBLE, type1_map },
     { VFIO_IOMMU_UNMAP_DMA, "unmap", FILE_CONTAINER, DRIVER_TYPE1,
       UP_TO(vfio_iommu_type1_dma_unmap, size), 0, type1_unmap },
+    { VFIO_IOMMU_DIRTY_PAGES, "dirty_pages", FILE_CONTAINER, DRIVER_TYPE1_V1,
+      0, 0, type1_v1_dirty_pages },
+    { VFIO_IOMMU_DIRTY_PAGES, "dirty_pages", FILE_CONTAINER, DRIVER_TYPE1_V2,
+      UP_TO(vfio_iommu_type1_dirty_bitmap, flags), 0, type1_dirty_pages },
 
     { VFIO_GROUP_GET_STATUS, "group_get_status", FILE_GROUP, 0,
       UP_TO(vfio_group_status, flags), FALLIBLE, group_get_status },

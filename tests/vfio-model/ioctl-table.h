@@ -43,7 +43,8 @@ IoctlHandler container_get_api_version, container_check_extension,
 IoctlHandler spapr_get_info, spapr_map, spapr_unmap, spapr_register,
              spapr_unregister, spapr_enable, spapr_disable, spapr_create,
              spapr_remove, spapr_eeh;
-IoctlHandler type1_get_info, type1_map, type1_unmap;
+IoctlHandler type1_get_info, type1_map, type1_unmap, type1_dirty_pages,
+             type1_v1_dirty_pages;
 IoctlHandler group_get_status, group_set_container, group_unset_container,
              group_get_device;
 IoctlHandler device_get_info, device_get_region_info, device_get_irq_info,

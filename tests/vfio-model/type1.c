@@ -15,6 +15,7 @@
 #include "ioctl-table.h"
 #include "ledger.h"
 #include "prereg.h"
+#include "type1.h"
 #include "user-memory.h"
 
 #ifndef VFIO_UNMAP_ALL
@@ -23,16 +24,6 @@
 #endif
 
 #define ADDRESS_BITS 48         /* of the IOMMU */
-
-typedef struct {
-    uint64_t iova, size, user;
-    uint32_t flags;
-} Mapping;
-
-struct Type1 {
-    Mapping *mappings;          /* ascending, without overlap */
-    unsigned count, room;
-};
 
 static long type1_check_extension(uint64_t extension)
 {
@@ -73,6 +64,28 @@ static unsigned find(const Type1 *type1, uint64_t iova)
         }
     }
     return low;
+}
+
+MappingRange type1_range(const Type1 *type1, uint64_t iova, uint64_t end)
+{
+    MappingRange range = { .first = find(type1, iova) };
+
+    range.last = range.first;
+    while (range.last < type1->count &&
+           type1->mappings[range.last].iova <= end) {
+        range.last++;
+    }
+    return range;
+}
+
+bool type1_cuts(const Type1 *type1, MappingRange range, uint64_t iova,
+                uint64_t end)
+{
+    const Mapping *m = type1->mappings;
+
+    return range.first < range.last &&
+           (m[range.first].iova < iova || m[range.last - 1].iova +
+            (m[range.last - 1].size - 1) > end);
 }
 
 /* ---- the IOMMU: only how many pieces a mapping takes ---- */
@@ -195,6 +208,20 @@ static long pin_and_map(const Mapping *m)
     return ret;
 }
 
+static long pin_and_track(const Type1 *type1, const Mapping *m)
+{
+    long ret = pin_and_map(m);
+
+    if (!ret && type1->tracking) {
+        ret = type1_dirty_allocate(m->size);
+        if (ret) {
+            iommu_unmap(m->iova, m->user, m->size);
+            unpin(m->size);
+        }
+    }
+    return ret;
+}
+
 static bool grow(Type1 *type1)
 {
     unsigned room = type1->room ? type1->room * 2 : 64;
@@ -253,7 +280,7 @@ long type1_map(ModelFile *file, IoctlArgument *argument)
     if (!grow(type1)) {
         return -ENOMEM;
     }
-    ret = pin_and_map(&m);
+    ret = pin_and_track(type1, &m);
     if (ret) {
         return ret;
     }
@@ -270,6 +297,9 @@ static uint64_t remove_mappings(Type1 *type1, unsigned first, unsigned last)
 {
     uint64_t bytes = 0;
 
+    if (first == last) {
+        return 0;           /* there may be no array yet */
+    }
     for (unsigned i = first; i < last; i++) {
         const Mapping *m = type1->mappings + i;
 
@@ -294,64 +324,104 @@ static void type1_release(Container *container)
     }
 }
 
-/* A range must not begin or end inside a mapping */
-static bool cuts(const Type1 *type1, unsigned first, unsigned last,
-                 uint64_t iova, uint64_t end)
+static bool good_flags(uint32_t flags)
 {
-    const Mapping *m = type1->mappings;
+    const uint32_t bitmap = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+    const uint32_t all = VFIO_DMA_UNMAP_FLAG_ALL;
 
-    return first < last && (m[first].iova < iova ||
-           m[last - 1].iova + (m[last - 1].size - 1) > end);
+    return !(flags & ~(bitmap | all)) && flags != (bitmap | all);
+}
+
+static bool good_range(const struct vfio_iommu_type1_dma_unmap *unmap)
+{
+    const uint64_t mask = (1ull << host.page_shift) - 1;
+    const uint64_t end = unmap->iova + unmap->size - 1;
+
+    return unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL ?
+           !unmap->iova && !unmap->size :
+           unmap->size && end >= unmap->iova &&
+           !((unmap->size | unmap->iova) & mask);
+}
+
+/* The description of the bitmap, which follows the argument */
+static long read_bitmap(const Type1 *type1, const IoctlArgument *argument,
+                        struct vfio_bitmap *bitmap)
+{
+    const struct vfio_iommu_type1_dma_unmap *unmap =
+        (void *)argument->copy.bytes;
+
+    if (unmap->argsz < sizeof(*unmap) + sizeof(*bitmap)) {
+        return -EINVAL;
+    }
+    if (user_read(bitmap, argument->address + sizeof(*unmap),
+                  sizeof(*bitmap))) {
+        return -EFAULT;
+    }
+    return type1_dirty_bitmap(type1, bitmap, unmap->size) ? 0 : -EINVAL;
+}
+
+/* What an UNMAP in a good range takes; false: it must not */
+static bool choose(const Container *container,
+                   const struct vfio_iommu_type1_dma_unmap *unmap,
+                   MappingRange *range)
+{
+    const Type1 *type1 = container->type1;
+    const uint64_t end = unmap->iova + unmap->size - 1;
+
+    if (unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL) {
+        *range = (MappingRange) { 0, type1->count };
+        return true;
+    }
+    *range = type1_range(type1, unmap->iova, end);
+    if (container->driver == DRIVER_TYPE1_V2) {
+        return !type1_cuts(type1, *range, unmap->iova, end);
+    }
+    if (range->first < range->last &&
+        type1->mappings[range->first].iova < unmap->iova) {
+        range->last = range->first;     /* version 1 stops at such a one */
+    }
+    return true;
 }
 
 long type1_unmap(ModelFile *file, IoctlArgument *argument)
 {
     struct vfio_iommu_type1_dma_unmap *unmap = (void *)argument->copy.bytes;
-    const Container *container = file->object;
-    const bool v2 = container->driver == DRIVER_TYPE1_V2;
-    Type1 *type1 = container->type1;
-    const uint64_t mask = (1ull << host.page_shift) - 1;
-    const uint64_t end = unmap->iova + unmap->size - 1;
-    const bool all = unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL;
-    unsigned first, last;
+    Container *container = file->object;
+    const bool report = unmap->flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+    struct vfio_bitmap bitmap;
+    MappingRange range;
+    unsigned last;
+    long ret = good_flags(unmap->flags) ? 0 : -EINVAL;
 
-    if (unmap->flags & ~VFIO_DMA_UNMAP_FLAG_ALL ||
-        (unmap->size | unmap->iova) & mask) {
+    if (!ret && report) {
+        ret = read_bitmap(container->type1, argument, &bitmap);
+    }
+    if (ret) {
+        return ret;
+    }
+    if (!good_range(unmap) || !choose(container, unmap, &range)) {
         return -EINVAL;
     }
-    if (all ? unmap->iova || unmap->size :
-              !unmap->size || end < unmap->iova) {
-        return -EINVAL;
-    }
-    first = all ? 0 : find(type1, unmap->iova);
-    last = first;
-    while (last < type1->count &&
-           (all || type1->mappings[last].iova <= end)) {
-        last++;
-    }
-    if (v2 && !all && cuts(type1, first, last, unmap->iova, end)) {
-        return -EINVAL;
-    }
-    if (first < last && type1->mappings[first].iova < unmap->iova) {
-        last = first;       /* version 1 stops at such a one */
-    }
-    unmap->size = remove_mappings(type1, first, last);
-    return 0;
+    last = report ? type1_dirty_report(container->type1, range, unmap->iova,
+                                       &bitmap) : range.last;
+    /* what was reported goes, even if the next one cannot be */
+    unmap->size = remove_mappings(container->type1, range.first, last);
+    return last == range.last ? 0 : -EFAULT;
 }
 
 /* The information and its chain of capabilities, as one piece */
 typedef struct {
     struct vfio_iommu_type1_info info;
-    uint32_t pad;
+    struct vfio_iommu_type1_info_cap_migration migration;
+    struct {
+        struct vfio_info_cap_header header;
+        uint32_t available;
+    } entries;
     struct {
         struct vfio_info_cap_header header;
         uint32_t count, reserved;
         struct { uint64_t start, end; } ranges[2];
     } iova __attribute__((aligned(8)));
-    struct {
-        struct vfio_info_cap_header header;
-        uint32_t available;
-    } entries;
 } Type1Info;
 
 long type1_get_info(ModelFile *file, IoctlArgument *argument)
@@ -364,22 +434,26 @@ long type1_get_info(ModelFile *file, IoctlArgument *argument)
             .flags = VFIO_IOMMU_INFO_PGSIZES,
             .iova_pgsizes = host.iommu_pages,
         },
-        .iova = {
-            { VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 1,
+        .migration = {
+            { VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, 1,
               offsetof(Type1Info, entries) },
-            2, 0,
-            { { 0, 0xfedfffff }, { 0xfef00000, (1ull << ADDRESS_BITS) - 1 } }
+            0, 1ull << host.page_shift, DIRTY_BITMAP_MAX
         },
         .entries = {
-            { VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, 1, 0 },
+            { VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, 1, offsetof(Type1Info, iova) },
             host.dma_entries - type1->count
+        },
+        .iova = {
+            { VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 1, 0 },
+            2, 0,
+            { { 0, 0xfedfffff }, { 0xfef00000, (1ull << ADDRESS_BITS) - 1 } }
         },
     };
     uint32_t size = sizeof(full.info);
 
     full.info.flags |= VFIO_IOMMU_INFO_CAPS;
     if (out->argsz >= sizeof(full)) {
-        full.info.cap_offset = offsetof(Type1Info, iova);
+        full.info.cap_offset = offsetof(Type1Info, migration);
         size = sizeof(full);
     } else {
         size = out->argsz < size ? argument->size : size;
