@@ -36,11 +36,11 @@ static inline bool traced(void)
     return unlikely(trace_events_enabled_count);
 }
 
-/* The window that a guest names, or NULL */
+/* The window that a guest names, or NULL; no machine runs without a PHB */
 static inline SpaprDmaWindow *find_window(const SpaprMachineState *spapr,
                                           uint64_t liobn)
 {
-    SpaprDmaWindow *window = spapr->dma ? spapr->dma->recent : NULL;
+    SpaprDmaWindow *window = spapr->dma->recent;
 
     return window && window->liobn == liobn ? window
                                             : spapr_dma_window_find(liobn);
