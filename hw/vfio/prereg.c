@@ -19,8 +19,8 @@
  *     like any other, since hosts may map what another container registered.
  *   - A section that vanished counts until the memory map is complete again:
  *     RAM that is shown in other pieces then stays registered and mapped.
- *   - What is unregistered is not mapped: the owner is told to unmap what has
- *     vanished.  From when the first section vanishes to when the last follower
+ *   - What is unregistered is not mapped: the owners of all containers are told
+ *     to unmap what has vanished before any of them unregisters.  From when the first section vanishes to when the last follower
  *     of all containers is done nobody else maps, since what one container has
  *     unregistered can be mapped as long as another has it.
  *   - Followers make no ring.
@@ -72,6 +72,7 @@ typedef struct VFIOPreregSection {
 
 typedef struct VFIOPreregFollower {
     MemoryListener listener;
+    MemoryListener last;        /* ends what the first one of all began */
     VFIOPrereg *prereg;
     AddressSpace *as;
     unsigned users;
@@ -274,6 +275,7 @@ static void vfio_prereg_end(VFIOPreregFollower *follower)
 {
     QLIST_REMOVE(follower, next);
     memory_listener_unregister(&follower->listener);
+    memory_listener_unregister(&follower->last);
     g_free(follower);
 }
 
@@ -444,6 +446,18 @@ static void vfio_prereg_commit(MemoryListener *listener)
 {
     VFIOPreregFollower *follower = container_of(listener, VFIOPreregFollower,
                                                 listener);
+    const VFIOPreregSection *note;
+
+    QLIST_FOREACH(note, &follower->vanished, next) {
+        vfio_prereg_tell(follower->prereg, follower->as, note->start,
+                         note->size);
+    }
+}
+
+static void vfio_prereg_finish(MemoryListener *listener)
+{
+    VFIOPreregFollower *follower = container_of(listener, VFIOPreregFollower,
+                                                last);
     VFIOPrereg *prereg = follower->prereg;
     VFIOPreregSection *note;
 
@@ -452,7 +466,6 @@ static void vfio_prereg_commit(MemoryListener *listener)
     }
     while ((note = QLIST_FIRST(&follower->vanished))) {
         QLIST_REMOVE(note, next);
-        vfio_prereg_tell(prereg, follower->as, note->start, note->size);
         if (note->target) {
             vfio_prereg_unfollow(prereg, note->target);
         } else if (note->vaddr) {
@@ -480,11 +493,18 @@ bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp)
         /* Register before, unregister after all others */
         .priority = MEMORY_LISTENER_PRIORITY_MIN,
     };
+    follower->last = (MemoryListener) {
+        .name = "vfio-prereg-last",
+        .commit = vfio_prereg_finish,
+        /* After all that have the one above, before KVM, which freezes, too */
+        .priority = MEMORY_LISTENER_PRIORITY_MIN + 1,
+    };
     follower->prereg = prereg;
     follower->as = as;
     follower->users = 1;
     QLIST_INSERT_HEAD(&prereg->followers, follower, next);
     memory_listener_register(&follower->listener, as);
+    memory_listener_register(&follower->last, as);
 
     if (follower->error) {
         error_propagate(errp, follower->error);
