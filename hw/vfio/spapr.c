@@ -5,24 +5,19 @@
  *   container    IOMMU groups of the host which share host windows
  *   host window  a TCE table of the host that mirrors one guest window, in
  *                every group of the container
- *   bus RAM      RAM that lies on the bus itself, not behind TCEs
  *
  * A container is a mapper of the windows of its PCI address space (see
  * hw/ppc/spapr_dma_mapper.h): a window that a guest creates asks it before
  * anybody sees the window, and windows which were there first are replayed to
- * it.  Two listeners stand beside that.  One of its own on the PCI address
- * space sees what *is* mapped there besides windows, that is bus RAM.  The
- * other, for containers that register RAM (prereg.c), sees what *could* be
- * mapped.
+ * it.  Two listeners stand beside that: one sees what *is* mapped on the PCI
+ * address space besides windows (spapr-bus.c), the other, for containers that
+ * register RAM (prereg.c), what *could* be mapped.
  *
  * Invariants
  *   - RAM is registered before it is mapped and until it is unmapped.
  *   - A host window is in the list if and only if the host has it.
  *   - A host window starts where its guest window starts, and its pages are
  *     not larger than the pages of the guest window.
- *   - Where bus RAM lies on a guest window, devices reach the RAM or, if the
- *     host does not map it, nothing.  TCEs of host pages below it take effect
- *     when it goes.
  *
  * What can fail
  *   Setting up, adding a window, a group that joins, RAM that is plugged in,
@@ -42,36 +37,13 @@
 #include "spapr.h"
 #include "trace.h"
 
-typedef struct VFIOBusRam {
-    uint64_t iova;
-    uint64_t size;
-    void *vaddr;                /* valid until the section goes */
-    IOMMUAccessFlags perm;
-    QLIST_ENTRY(VFIOBusRam) next;
-} VFIOBusRam;
-
 static VFIOSpaprContainer *vfio_spapr_of_mapper(SpaprDmaMapper *mapper)
 {
     return container_of(mapper, VFIOSpaprContainer, mapper);
 }
 
-/* The host window that has all of a range, or NULL */
-static VFIOHostWindow *vfio_spapr_find(const VFIOSpaprContainer *sc,
-                                       uint64_t iova, uint64_t size)
-{
-    VFIOHostWindow *hw;
-
-    QLIST_FOREACH(hw, &sc->windows, next) {
-        if (iova >= hw->start && iova - hw->start < hw->size &&
-            size <= hw->size - (iova - hw->start)) {
-            return hw;
-        }
-    }
-    return NULL;
-}
-
-static VFIOHostWindow *vfio_spapr_host_window(const VFIOSpaprContainer *sc,
-                                              const SpaprDmaWindow *window)
+VFIOHostWindow *vfio_spapr_host_window(const VFIOSpaprContainer *sc,
+                                       const SpaprDmaWindow *window)
 {
     VFIOHostWindow *hw = QLIST_FIRST(&sc->windows);
 
@@ -79,45 +51,6 @@ static VFIOHostWindow *vfio_spapr_host_window(const VFIOSpaprContainer *sc,
         hw = QLIST_NEXT(hw, next);
     }
     return hw;
-}
-
-/* The pages of a host window that bus RAM has a part of; false if none */
-static bool vfio_spapr_pages(const VFIOHostWindow *hw, const VFIOBusRam *ram,
-                             uint64_t *first, uint64_t *last)
-{
-    uint64_t in_page = (1ULL << hw->page_shift) - 1;
-
-    *first = MAX(ram->iova & ~in_page, hw->start);
-    *last = MIN((ram->iova + ram->size - 1) | in_page,
-                hw->start + hw->size - 1);
-    return *first <= *last;
-}
-
-/*
- * Does bus RAM lie on a window at @iova?  @size is cut to what has the same
- * answer.
- */
-static bool vfio_spapr_hidden(const VFIOSpaprContainer *sc,
-                              const SpaprDmaWindow *window, uint64_t iova,
-                              uint64_t *size)
-{
-    const VFIOBusRam *ram;
-    uint64_t first, last;
-
-    QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        if (!vfio_spapr_pages(vfio_spapr_host_window(sc, window), ram, &first,
-                              &last)) {
-            continue;
-        }
-        if (iova >= first && iova <= last) {
-            *size = MIN(*size, last - iova + 1);
-            return true;
-        }
-        if (iova < first) {
-            *size = MIN(*size, first - iova);
-        }
-    }
-    return false;
 }
 
 /*
@@ -184,7 +117,7 @@ static void vfio_spapr_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
 
     for (done = 0; done < size; done += n) {
         n = size - done;
-        if (!vfio_spapr_hidden(sc, window, iova + done, &n)) {
+        if (!vfio_spapr_bus_hides(sc, window, iova + done, &n)) {
             vfio_spapr_unmap_range(sc, iova + done, n);
         }
     }
@@ -204,7 +137,7 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
         void *vaddr;
 
         size = run->size - done;
-        if (vfio_spapr_hidden(sc, window, run->iova + done, &size)) {
+        if (vfio_spapr_bus_hides(sc, window, run->iova + done, &size)) {
             continue;
         }
         ret = vfio_spapr_resolve(window->target, run->gpa + done, &size, &perm,
@@ -221,167 +154,13 @@ static int vfio_spapr_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     return ret;
 }
 
-/*
- * Bus RAM
- */
-
-/* Let TCEs below bus RAM have no effect, or let them have it again */
-static void vfio_spapr_hide(VFIOSpaprContainer *sc, const VFIOBusRam *ram,
-                            bool hide)
-{
-    VFIOHostWindow *hw;
-    uint64_t first, last;
-
-    QLIST_FOREACH(hw, &sc->windows, next) {
-        if (vfio_spapr_pages(hw, ram, &first, &last)) {
-            vfio_spapr_unmap_range(sc, first, last - first + 1);
-            if (!hide) {
-                /* What cannot be mapped faults, and was traced */
-                spapr_dma_mapper_replay(&sc->mapper, hw->window, NULL);
-            }
-        }
-    }
-}
-
-static bool vfio_spapr_map_bus_ram(VFIOSpaprContainer *sc,
-                                   const VFIOBusRam *ram, Error **errp)
-{
-    ERRP_GUARD();
-    int ret;
-
-    if (!vfio_spapr_find(sc, ram->iova, ram->size)) {
-        error_setg(errp, "RAM at 0x%" PRIx64 " of 0x%" PRIx64 " bytes on the"
-                   " bus is not in a DMA window of the host, devices of the"
-                   " host cannot use it", ram->iova, ram->size);
-        error_append_hint(errp, "Have a DMA window there, for example by the"
-                          " properties dma_win_addr and dma_win_size of the"
-                          " PCI host bridge.\n");
-        return false;
-    }
-    ret = vfio_spapr_host_map(&sc->host, ram->iova, ram->vaddr, ram->size,
-                              ram->perm);
-    if (ret) {
-        error_setg_errno(errp, -ret, "host does not map RAM at 0x%" PRIx64
-                         " of 0x%" PRIx64 " bytes on the bus", ram->iova,
-                         ram->size);
-    }
-    return !ret;
-}
-
-/* All that lies in a host window, which is new */
-static bool vfio_spapr_map_bus_rams(VFIOSpaprContainer *sc,
-                                    const VFIOHostWindow *hw, Error **errp)
-{
-    const VFIOBusRam *ram;
-
-    QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        const VFIOHostWindow *has = vfio_spapr_find(sc, ram->iova, ram->size);
-
-        if (has == hw && !vfio_spapr_map_bus_ram(sc, ram, errp)) {
-            return false;
-        } else if (!has) {
-            warn_report_once("vfio: RAM at 0x%" PRIx64 " of 0x%" PRIx64 " bytes"
-                             " on the bus is not in a DMA window of the host,"
-                             " devices of the host cannot use it", ram->iova,
-                             ram->size);
-        }
-    }
-    return true;
-}
-
 /* KVM would map below bus RAM what a guest stores there */
-static void vfio_spapr_update_kvm(VFIOSpaprContainer *sc)
+void vfio_spapr_update_kvm(VFIOSpaprContainer *sc)
 {
     bool kvm_updates = VFIO_IOMMU_SPAPR_GET_CLASS(sc)->kvm_updates;
 
     spapr_dma_mapper_set_sees_all(&sc->mapper, !kvm_updates ||
                                   !QLIST_EMPTY(&sc->bus_ram));
-}
-
-static bool vfio_spapr_add_bus_ram(VFIOSpaprContainer *sc,
-                                   const MemoryRegionSection *section,
-                                   Error **errp)
-{
-    VFIOBusRam *ram = g_new0(VFIOBusRam, 1);
-
-    ram->iova = section->offset_within_address_space;
-    ram->size = int128_get64(section->size);
-    ram->vaddr = memory_region_get_ram_ptr(section->mr) +
-                 section->offset_within_region;
-    ram->perm = section->readonly ? IOMMU_RO : IOMMU_RW;
-    /* Kept if it cannot be mapped: a window that comes later may have it */
-    QLIST_INSERT_HEAD(&sc->bus_ram, ram, next);
-    if (sc->started) {
-        vfio_spapr_update_kvm(sc);
-    }
-    vfio_spapr_hide(sc, ram, true);
-    /* The machine's first reset makes the first window */
-    return QLIST_EMPTY(&sc->windows) || vfio_spapr_map_bus_ram(sc, ram, errp);
-}
-
-static void vfio_spapr_del_bus_ram(VFIOSpaprContainer *sc, uint64_t iova)
-{
-    VFIOBusRam *ram;
-
-    QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        if (ram->iova == iova) {
-            break;
-        }
-    }
-    if (!ram) {
-        return;
-    }
-    QLIST_REMOVE(ram, next);
-    vfio_spapr_hide(sc, ram, false);
-    if (sc->started) {
-        vfio_spapr_update_kvm(sc);
-    }
-    g_free(ram);
-}
-
-/*
- * What lies on the bus besides windows.  BARs of other devices are left out,
- * which only peers would miss.
- */
-static void vfio_spapr_region_add(MemoryListener *listener,
-                                  MemoryRegionSection *section)
-{
-    VFIOSpaprContainer *sc = container_of(listener, VFIOSpaprContainer,
-                                          listener);
-    hwaddr start = section->offset_within_address_space;
-    Error *err = NULL;
-
-    if (sc->error) {
-        return;
-    }
-    if (memory_region_is_ram(section->mr) &&
-        !memory_region_is_ram_device(section->mr)) {
-        vfio_spapr_add_bus_ram(sc, section, &err);
-    } else if (memory_region_is_iommu(section->mr) &&
-               !object_dynamic_cast(OBJECT(section->mr),
-                                    TYPE_SPAPR_IOMMU_MEMORY_REGION)) {
-        error_setg(&err, "IOMMU at 0x%" HWADDR_PRIx " is not a sPAPR DMA"
-                   " window, devices of the host cannot use it", start);
-    } else {
-        trace_vfio_listener_region_skip("spapr", start, start +
-            int128_get64(int128_sub(section->size, int128_one())));
-    }
-    if (!err) {
-        return;
-    }
-    error_prepend(&err, "Region %s: ", memory_region_name(section->mr));
-    if (sc->started) {
-        error_report_err(err);
-    } else {
-        sc->error = err;
-    }
-}
-
-static void vfio_spapr_region_del(MemoryListener *listener,
-                                  MemoryRegionSection *section)
-{
-    vfio_spapr_del_bus_ram(container_of(listener, VFIOSpaprContainer, listener),
-                           section->offset_within_address_space);
 }
 
 /*
@@ -413,7 +192,7 @@ static bool vfio_spapr_window_add(SpaprDmaMapper *mapper,
         return false;
     }
     QLIST_INSERT_HEAD(&sc->windows, hw, next);
-    if (!vfio_spapr_map_bus_rams(sc, hw, errp)) {
+    if (!vfio_spapr_bus_window_added(sc, hw, errp)) {
         vfio_spapr_window_del(mapper, window);
         return false;
     }
@@ -494,15 +273,12 @@ static void vfio_spapr_describe(SpaprDmaMapper *mapper,
 {
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
     SpaprDmaVfioInfo *vfio = g_new0(SpaprDmaVfioInfo, 1);
-    const VFIOBusRam *ram;
 
     info->vfio = vfio;
     vfio->fd = sc->host.fd;
     vfio->groups = vfio_spapr_groups(sc);
     vfio->maps_refused = sc->maps_refused;
-    QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        vfio->bus_ram++;
-    }
+    vfio->bus_ram = vfio_spapr_bus_count(sc);
     VFIO_IOMMU_SPAPR_GET_CLASS(sc)->describe(sc, info);
 }
 
@@ -601,25 +377,6 @@ static bool vfio_spapr_get_info(VFIOSpaprContainer *sc, Error **errp)
     return true;
 }
 
-static bool vfio_spapr_listen(VFIOSpaprContainer *sc, AddressSpace *as,
-                              Error **errp)
-{
-    sc->listener = (MemoryListener) {
-        .name = "vfio-spapr",
-        .region_add = vfio_spapr_region_add,
-        .region_del = vfio_spapr_region_del,
-        /* After RAM was registered, before that ends */
-        .priority = MEMORY_LISTENER_PRIORITY_DEV_BACKEND,
-    };
-    memory_listener_register(&sc->listener, as);
-    if (sc->error) {
-        error_propagate(errp, g_steal_pointer(&sc->error));
-        return false;
-    }
-    sc->started = true;
-    return true;
-}
-
 static void vfio_spapr_release(VFIOContainerBase *bcontainer)
 {
     VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
@@ -627,7 +384,7 @@ static void vfio_spapr_release(VFIOContainerBase *bcontainer)
 
     sc->started = false;
     spapr_dma_mapper_unregister(&sc->mapper);
-    memory_listener_unregister(&sc->listener);
+    vfio_spapr_bus_unlisten(sc);
     if (class->registers_ram) {
         vfio_prereg_stop(&sc->prereg);
     }
@@ -654,7 +411,7 @@ static bool vfio_spapr_setup(VFIOContainerBase *bcontainer, Error **errp)
     if ((class->registers_ram && !vfio_spapr_follow(sc, space, errp)) ||
         !spapr_dma_mapper_register(&sc->mapper, &vfio_spapr_mapper_ops, space,
                                    errp) ||
-        !vfio_spapr_listen(sc, space->as, errp)) {
+        !vfio_spapr_bus_listen(sc, space->as, errp)) {
         vfio_spapr_release(bcontainer);
         return false;
     }
@@ -687,7 +444,6 @@ static void vfio_spapr_group_left(VFIOContainerBase *bcontainer)
 {
     VFIOSpaprContainer *sc = VFIO_IOMMU_SPAPR(bcontainer);
     VFIOHostWindow *hw;
-    VFIOBusRam *ram;
     Error *err = NULL;
 
     QLIST_FOREACH(hw, &sc->windows, next) {
@@ -697,9 +453,7 @@ static void vfio_spapr_group_left(VFIOContainerBase *bcontainer)
             err = NULL;
         }
     }
-    QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        vfio_spapr_map_bus_ram(sc, ram, NULL);
-    }
+    vfio_spapr_bus_map_again(sc);
 }
 
 static void vfio_spapr_instance_init(Object *obj)

@@ -39,6 +39,8 @@ typedef struct VFIOHostWindow {
     QLIST_ENTRY(VFIOHostWindow) next;
 } VFIOHostWindow;
 
+typedef struct VFIOBusRam VFIOBusRam;
+
 OBJECT_DECLARE_TYPE(VFIOSpaprContainer, VFIOSpaprContainerClass,
                     VFIO_IOMMU_SPAPR)
 
@@ -107,6 +109,20 @@ struct VFIOSpaprContainerClass {
 };
 
 /**
+ * vfio_spapr_host_window: the host window that mirrors a guest window
+ * @sc: the container
+ * @window: a window that the container is attached to
+ */
+VFIOHostWindow *vfio_spapr_host_window(const VFIOSpaprContainer *sc,
+                                       const SpaprDmaWindow *window);
+
+/**
+ * vfio_spapr_update_kvm: let windows be with KVM, or take them out of it
+ * @sc: the container, whose groups or bus RAM have changed
+ */
+void vfio_spapr_update_kvm(VFIOSpaprContainer *sc);
+
+/**
  * vfio_spapr_unmap_range: make devices fault there
  * @sc: the container
  * @iova: first bus address
@@ -116,5 +132,45 @@ struct VFIOSpaprContainerClass {
  */
 void vfio_spapr_unmap_range(VFIOSpaprContainer *sc, uint64_t iova,
                             uint64_t size);
+
+/* ---- spapr-bus.c ---- */
+
+/**
+ * vfio_spapr_bus_listen: see what lies on the bus besides windows
+ * @sc: the container
+ * @as: the PCI address space
+ * @errp: set to the first thing that devices of the host cannot use
+ *
+ * What appears later and cannot be used is reported.
+ */
+bool vfio_spapr_bus_listen(VFIOSpaprContainer *sc, AddressSpace *as,
+                           Error **errp);
+void vfio_spapr_bus_unlisten(VFIOSpaprContainer *sc);
+
+/**
+ * vfio_spapr_bus_hides: does bus RAM lie on a window?
+ * @sc: the container
+ * @window: a window that the container is attached to
+ * @iova: bus address in it
+ * @size: bytes; cut to what has the same answer
+ */
+bool vfio_spapr_bus_hides(const VFIOSpaprContainer *sc,
+                          const SpaprDmaWindow *window, uint64_t iova,
+                          uint64_t *size);
+
+/**
+ * vfio_spapr_bus_window_added: map bus RAM that lies in a new host window
+ * @sc: the container
+ * @hw: the window, in the list
+ * @errp: set if the host refuses
+ */
+bool vfio_spapr_bus_window_added(VFIOSpaprContainer *sc,
+                                 const VFIOHostWindow *hw, Error **errp);
+
+/* Map all bus RAM again, which a host may have unmapped */
+void vfio_spapr_bus_map_again(VFIOSpaprContainer *sc);
+
+/* How many pieces of bus RAM there are */
+unsigned vfio_spapr_bus_count(const VFIOSpaprContainer *sc);
 
 #endif /* HW_VFIO_SPAPR_H */
