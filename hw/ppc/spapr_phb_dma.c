@@ -178,7 +178,7 @@ static void phb_limit_to_places(SpaprPhbState *sphb, SpaprDmaLimits *limits)
 
 uint64_t spapr_phb_page_sizes(const SpaprPhbState *sphb)
 {
-    return sphb->page_size_mask & ~(SPAPR_TCE_PAGE_SIZE - 1);
+    return sphb->page_size_mask & SPAPR_DDW_PAGE_SIZES;
 }
 
 /* What there could be if no window was in the way of another */

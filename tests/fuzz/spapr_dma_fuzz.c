@@ -75,7 +75,7 @@ static const RefPhb phb_properties[] = {
     { .index = 2, .ddw = true, .low_addr = 2 * GiB, .low_size = 512 * MiB,
       .high_addr = 1ULL << 59, .page_sizes = 0x410011000 },
     { .index = 3, .ddw = true, .low_addr = 0x10000, .low_size = 0x3000,
-      .high_addr = 0x40000000, .page_sizes = 0x20201000 },
+      .high_addr = 0x40000000, .page_sizes = 0x201000 }, /* not 2^29 */
 };
 
 /* ---- what happened, for the message when it was wrong ---- */

@@ -79,7 +79,7 @@ typedef struct RefWindow {
  * @low_addr: place of the default window
  * @low_size: bytes of it
  * @high_addr: place of other windows
- * @page_sizes: bit n set if pages may have 2^n bytes
+ * @page_sizes: bit n set if pages may have 2^n bytes, and a query can say so
  * @limited_ok: can hosts do limited-address mode?
  * @refuse_window: the host is going to refuse the next window
  * @refuse_gpa: the host is going to refuse to map this page, if not 0

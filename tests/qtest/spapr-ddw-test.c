@@ -909,6 +909,24 @@ static void test_pgsz_each(void)
     }
 }
 
+/* D19: a size that a query cannot name is none, and limits nothing */
+static void test_pgsz_unnamed(void)
+{
+    SpaprDmaTest *t = boot_pgsz(0x40011000);
+
+    g_assert_cmphex(spapr_ddw_query(t, 6).page_sizes, ==, 3);
+    g_assert_cmphex(spapr_ddw_query(t, 6).largest, ==, 1ULL << 37);
+    assert_refused(t, 30, 40);
+    assert_created(spapr_ddw_create(t, 16, 40), LIOBN_64, WINDOW_64);
+    spapr_dma_quit(t);
+
+    t = boot_pgsz(UINT64_MAX);
+    g_assert_cmphex(spapr_ddw_query(t, 6).page_sizes, ==, 0x1ff);
+    g_assert_cmphex(spapr_ddw_query(t, 6).largest, ==, 1ULL << 28);
+    assert_created(spapr_ddw_create(t, 34, 62), LIOBN_64, WINDOW_64);
+    spapr_dma_quit(t);
+}
+
 /*
  * What a user asks for and cannot have
  */
@@ -1012,6 +1030,7 @@ int main(int argc, char **argv)
                    test_default_too_large);
     qtest_add_func("spapr-ddw/pgsz/all", test_pgsz_all);
     qtest_add_func("spapr-ddw/pgsz/each", test_pgsz_each);
+    qtest_add_func("spapr-ddw/pgsz/D19-unnamed", test_pgsz_unnamed);
     qtest_add_func("spapr-ddw/start/bad-properties", test_bad_properties);
     qtest_add_func("spapr-ddw/start/liobn-taken", test_liobn_taken);
 

@@ -24,6 +24,11 @@ extern const VMStateDescription vmstate_spapr_phb_dma;
 #define SPAPR_DDW_MAX_TCES (1ULL << 37)
 #define SPAPR_DDW_MAX_SIZE (1ULL << 62)
 
+/* Sizes of pages that ibm,query-pe-dma-window can name (LoPAR), as bits */
+#define SPAPR_DDW_PAGE_SIZES \
+    (1ULL << 12 | 1ULL << 16 | 1ULL << 21 | 1ULL << 24 | 1ULL << 25 | \
+     1ULL << 26 | 1ULL << 27 | 1ULL << 28 | 1ULL << 34)
+
 /* Where a dynamic window starts in limited-address mode */
 #define SPAPR_DDW_LIMITED_ADDR (1ULL << 32)
 
