@@ -378,7 +378,7 @@ void spapr_phb_dma_reset(SpaprPhbState *sphb)
     spapr_dma_window_clear(phb_window(sphb, 0));
 }
 
-bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp)
+static bool phb_default_fits(const SpaprPhbState *sphb, Error **errp)
 {
     const uint64_t page_mask = SPAPR_TCE_PAGE_SIZE - 1;
 
@@ -386,9 +386,39 @@ bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp)
         (sphb->dma_win_size & page_mask) || sphb->dma_win_addr > 4 * GiB ||
         sphb->dma_win_size > 4 * GiB - sphb->dma_win_addr) {
         error_setg(errp, "default DMA window at 0x%" HWADDR_PRIx " of 0x%"
-                   HWADDR_PRIx " bytes is not in 4 KiB pages below 4 GiB",
+                   HWADDR_PRIx " bytes is not in 4 KiB pages below 4 GiB: change"
+                   " dma_win_addr or dma_win_size",
                    sphb->dma_win_addr, sphb->dma_win_size);
-        error_append_hint(errp, "Change dma_win_addr or dma_win_size.\n");
+        return false;
+    }
+    return true;
+}
+
+/* Can there be any other window with these properties? */
+static bool phb_dynamic_fit(const SpaprPhbState *sphb, Error **errp)
+{
+    uint64_t sizes = spapr_phb_page_sizes(sphb), smallest = sizes & -sizes;
+
+    if (!sizes) {
+        error_setg(errp, "pgsz=0x%" PRIx64 " has no page size for dynamic DMA"
+                   " windows: add such as 0x1000, 0x10000, 0x200000 or"
+                   " 0x1000000, or set ddw=off", sphb->page_size_mask);
+        return false;
+    }
+    if (!QEMU_IS_ALIGNED(sphb->dma64_win_addr, smallest)) {
+        error_setg(errp, "dma64_win_addr=0x%" PRIx64 " is not a multiple of"
+                   " 0x%" PRIx64 ", the smallest page in pgsz: use 0x%" PRIx64
+                   ", for example", sphb->dma64_win_addr, smallest,
+                   ROUND_DOWN(sphb->dma64_win_addr, smallest));
+        return false;
+    }
+    return true;
+}
+
+bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp)
+{
+    if (!phb_default_fits(sphb, errp) ||
+        (sphb->ddw_enabled && !phb_dynamic_fit(sphb, errp))) {
         return false;
     }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {

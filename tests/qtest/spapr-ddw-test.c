@@ -961,6 +961,31 @@ static void test_bad_properties(void)
     }
 }
 
+/* D21: what would leave the guest without any other window, said with a cure */
+static void test_useless_properties(void)
+{
+    static const struct {
+        const char *value, *reason;
+    } bad[] = {
+        { "pgsz=0", "add such as 0x1000, 0x10000," },
+        { "pgsz=0x800", "or set ddw=off" },
+        { "pgsz=0x40000000", "pgsz=0x40000000 has no page size" },
+        { "dma64_win_addr=12345", "use 0x3000, for example" },
+        { "pgsz=0x10000,dma64_win_addr=0x800000000001000",
+          "use 0x800000000000000, for example" },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_autofree char *options = g_strdup_printf(
+            "-device spapr-pci-host-bridge,index=1,%s", bad[i].value);
+        g_autofree char *off = g_strdup_printf(
+            "-device spapr-pci-host-bridge,index=1,ddw=off,%s", bad[i].value);
+
+        assert_no_start(options, bad[i].reason);
+        spapr_dma_quit(spapr_dma_boot("%s", off));
+    }
+}
+
 /* A VIO device has the number that a PHB would give to one of its windows */
 static void test_liobn_taken(void)
 {
@@ -1031,6 +1056,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-ddw/pgsz/all", test_pgsz_all);
     qtest_add_func("spapr-ddw/pgsz/each", test_pgsz_each);
     qtest_add_func("spapr-ddw/pgsz/D19-unnamed", test_pgsz_unnamed);
+    qtest_add_func("spapr-ddw/bad/D21-useless", test_useless_properties);
     qtest_add_func("spapr-ddw/start/bad-properties", test_bad_properties);
     qtest_add_func("spapr-ddw/start/liobn-taken", test_liobn_taken);
 
