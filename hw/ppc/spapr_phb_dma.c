@@ -386,8 +386,8 @@ static bool phb_default_fits(const SpaprPhbState *sphb, Error **errp)
         (sphb->dma_win_size & page_mask) || sphb->dma_win_addr > 4 * GiB ||
         sphb->dma_win_size > 4 * GiB - sphb->dma_win_addr) {
         error_setg(errp, "default DMA window at 0x%" HWADDR_PRIx " of 0x%"
-                   HWADDR_PRIx " bytes is not in 4 KiB pages below 4 GiB: change"
-                   " dma_win_addr or dma_win_size",
+                   HWADDR_PRIx " bytes is not in 4 KiB pages below 4 GiB:"
+                   " change dma_win_addr or dma_win_size",
                    sphb->dma_win_addr, sphb->dma_win_size);
         return false;
     }

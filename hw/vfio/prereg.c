@@ -20,9 +20,10 @@
  *   - A section that vanished counts until the memory map is complete again:
  *     RAM that is shown in other pieces then stays registered and mapped.
  *   - What is unregistered is not mapped: the owners of all containers are told
- *     to unmap what has vanished before any of them unregisters.  From when the first section vanishes to when the last follower
- *     of all containers is done nobody else maps, since what one container has
- *     unregistered can be mapped as long as another has it.
+ *     to unmap what has vanished before any of them unregisters.  From when the
+ *     first section vanishes to when the last follower of all is done nobody
+ *     else maps, since what one container has unregistered can be mapped as
+ *     long as another has it.
  *   - Followers make no ring.
  *   - A range that no section shows is there only until the main loop runs:
  *     what is plugged is shown before that.

@@ -43,9 +43,10 @@ typedef struct VFIOPreregOps {
      * @vanished: unmap what leads to something that has vanished
      *
      * @addr and @size (bytes) were its place in @as, or are that of an IOMMU
-     * that led to it.  The memory map is complete again; what leads to RAM by it
-     * may be unmapped for a moment.  Called before RAM is unregistered, since a host that
-     * has it mapped forgets the range then but keeps its pages locked.
+     * that led to it.  The memory map is complete again; what leads to RAM by
+     * it may be unmapped for a moment.  Called before RAM is unregistered,
+     * since a host that has it mapped forgets the range then but keeps its
+     * pages locked.
      */
     void (*vanished)(void *opaque, AddressSpace *as, uint64_t addr,
                      uint64_t size);

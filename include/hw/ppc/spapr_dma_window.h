@@ -258,8 +258,8 @@ uint64_t spapr_dma_window_clear_some(SpaprDmaWindow *window, uint64_t index,
  * that names.  64 MiB, and 1/32 byte for each byte of RAM that is plugged:
  * with 4 KiB pages, the smallest, a table that maps all RAM takes 1/512.
  * What was cleared counts until nobody can look at it.  Tables that KVM made do
- * not count here, they count as locked memory.  What a window has when it leaves
- * KVM, or when it is migrated, is kept in any case.
+ * not count here, they count as locked memory.  What a window has when it
+ * leaves KVM, or when it is migrated, is kept in any case.
  */
 uint64_t spapr_dma_budget_limit(void);
 
