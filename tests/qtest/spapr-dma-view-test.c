@@ -201,12 +201,6 @@ static void test_properties(void)
     assert_owner(t, "phb.offer.missing-page-sizes", "[]");
     spapr_dma_quit(t);
 
-    t = spapr_dma_boot("-global spapr-pci-host-bridge.pgsz=0");
-    assert_owner(t, "phb.offer.page-sizes", "[]");
-    assert_owner(t, "phb.offer.windows", "0");
-    assert_owner(t, "phb.offer.windows-limit", "{ 'reason': 'property' }");
-    spapr_dma_quit(t);
-
     /* A place that is aligned to 64 KiB only */
     t = spapr_dma_boot("-global spapr-pci-host-bridge.dma64_win_addr="
                        "0x800000000010000");
