@@ -8,6 +8,19 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
     .abiversion 2
+
+/* Run a function of C that does not return */
+    .macro  run function, stack
+    lis     %r2, .TOC.@h
+    ori     %r2, %r2, .TOC.@l
+    lis     %r1, \stack@h
+    ori     %r1, %r1, \stack@l
+    li      %r0, 0
+    stdu    %r0, -64(%r1)
+    bl      \function
+    b       .
+    .endm
+
     .section .text.start, "ax"
     .globl _start
 _start:
@@ -17,26 +30,12 @@ _start:
     or      %r5, %r5, %r6
     mtmsrd  %r5
     isync
-    lis     %r2, .TOC.@h
-    ori     %r2, %r2, .TOC.@l
-    lis     %r1, stack_end@h
-    ori     %r1, %r1, stack_end@l
-    li      %r0, 0
-    stdu    %r0, -64(%r1)
-    bl      guest_main
-1:  b       1b
+    run     guest_main, stack_end
 
 /* RTAS starts a processor in 64-bit mode, big endian, translation off */
     .globl other_start
 other_start:
-    lis     %r2, .TOC.@h
-    ori     %r2, %r2, .TOC.@l
-    lis     %r1, other_stack_end@h
-    ori     %r1, %r1, other_stack_end@l
-    li      %r0, 0
-    stdu    %r0, -64(%r1)
-    bl      other_main
-2:  b       2b
+    run     other_main, other_stack_end
 
 /* See guest.h */
     .globl hypercall
