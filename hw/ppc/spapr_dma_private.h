@@ -72,8 +72,9 @@ void spapr_dma_window_refused(SpaprDmaWindow *window,
                               SpaprDmaRefusalReason reason, uint64_t iova,
                               uint64_t count);
 
-/* Why spapr_dma_window_put() has returned this negative errno */
-SpaprDmaRefusalReason spapr_dma_why_refused(int error);
+/* The same for entries in a window: spapr_dma_window_put() has said @error */
+void spapr_dma_put_refused(SpaprDmaWindow *window, uint64_t index,
+                           uint64_t count, int error);
 
 /**
  * spapr_dma_window_step: what can be looked at in a moment

@@ -261,7 +261,7 @@ static QEMU_ALWAYS_INLINE int put(SpaprDmaWindow *window, SpaprTceBatch *batch)
     return batch_store(window, batch) ? -EIO : 0;
 }
 
-SpaprDmaRefusalReason spapr_dma_why_refused(int error)
+static SpaprDmaRefusalReason why_refused(int error)
 {
     switch (error) {
     case -EINVAL:
@@ -284,13 +284,12 @@ void spapr_dma_window_refused(SpaprDmaWindow *window,
 }
 
 /* Out of line, so that the usual case saves no register */
-static __attribute__((noinline))
-int batch_refused(SpaprDmaWindow *window, const SpaprTceBatch *batch, int error)
+__attribute__((noinline))
+void spapr_dma_put_refused(SpaprDmaWindow *window, uint64_t index,
+                           uint64_t count, int error)
 {
-    spapr_dma_window_refused(window, spapr_dma_why_refused(error),
-                             spapr_dma_iova(window, batch->index),
-                             batch->count);
-    return error;
+    spapr_dma_window_refused(window, why_refused(error),
+                             spapr_dma_iova(window, index), count);
 }
 
 int spapr_dma_window_put(SpaprDmaWindow *window, SpaprTceBatch *batch)
@@ -311,7 +310,10 @@ int spapr_dma_window_put_one(SpaprDmaWindow *window, uint64_t index,
     };
     int ret = put(window, &batch);
 
-    return likely(!ret) ? 0 : batch_refused(window, &batch, ret);
+    if (unlikely(ret)) {
+        spapr_dma_put_refused(window, batch.index, 1, ret);
+    }
+    return ret;
 }
 
 int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,

@@ -230,8 +230,7 @@ static target_long put_list(SpaprDmaWindow *window, uint64_t index,
     int ret = put_words(window, index, count);
 
     if (ret) {
-        spapr_dma_window_refused(window, spapr_dma_why_refused(ret),
-                                 spapr_dma_iova(window, index), count);
+        spapr_dma_put_refused(window, index, count, ret);
     }
     return put_result(ret);
 }
