@@ -246,24 +246,18 @@ static bool vfio_spapr_expect_ram(SpaprDmaMapper *mapper, MemoryRegion *mr,
  * What there is to see
  */
 
-static gint vfio_spapr_compare(gconstpointer a, gconstpointer b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
 /* The order of the list of groups is that of no operator */
 static intList *vfio_spapr_groups(const VFIOSpaprContainer *sc)
 {
-    g_autoptr(GArray) ids = g_array_new(false, false, sizeof(int));
-    intList *list = NULL, **tail = &list;
+    intList *list = NULL, **at;
     const VFIOGroup *group;
 
     QLIST_FOREACH(group, &sc->container.group_list, container_next) {
-        g_array_append_val(ids, group->groupid);
-    }
-    g_array_sort(ids, vfio_spapr_compare);
-    for (guint i = 0; i < ids->len; i++) {
-        QAPI_LIST_APPEND(tail, g_array_index(ids, int, i));
+        at = &list;
+        while (*at && (*at)->value < group->groupid) {
+            at = &(*at)->next;
+        }
+        QAPI_LIST_PREPEND(*at, group->groupid);
     }
     return list;
 }
