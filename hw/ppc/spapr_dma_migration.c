@@ -8,8 +8,9 @@
  * The dense form is that of all QEMU versions since 2.3: the geometry and
  * every word of the window, zeroes included.  The sparse form has populated
  * spans only, in a subsection that other versions refuse.  It is used where
- * the user asks for it, and for a window that the dense form cannot express:
- * its count of entries has 32 bits, and a reader allocates all of them.  Both
+ * the user asks for it, and for a window for which the dense form makes no
+ * sense: a reader allocates all entries, and the guest stands still until all
+ * are read.  The user is told of such a window before anything is sent.  Both
  * forms are always understood.
  *
  * What can fail: loading, if the stream is wrong, or if this host cannot have
@@ -23,8 +24,11 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
+#include "qemu/host-utils.h"
+#include "hw/boards.h"
 #include "hw/ppc/spapr.h"
 #include "hw/ppc/spapr_vio.h"
+#include "migration/misc.h"
 #include "migration/qemu-file-types.h"
 #include "migration/vmstate.h"
 #include "spapr_dma_private.h"
@@ -32,6 +36,9 @@
 
 /* More entries than this do not fit into the dense form */
 #define DENSE_MAX (1ULL << 31)
+
+/* So many entries, 8 MiB, can be sent in the dense form in any case */
+#define DENSE_CHEAP (1ULL << 20)
 
 typedef struct SpaprDmaMigration {
     SpaprDmaWindow *window;
@@ -44,6 +51,8 @@ typedef struct SpaprDmaMigration {
     bool def_win;
     SpaprTceStore *store;       /* what was received; NULL if nothing */
     SpaprTceBudget budget;      /* of @store, which is never given to guests */
+    NotifierWithReturn starts;
+    bool told;                  /* that others cannot receive the window */
 } SpaprDmaMigration;
 
 static int put_dense(QEMUFile *f, void *pv, size_t size,
@@ -155,13 +164,53 @@ static const VMStateInfo vmstate_info_tces_sparse = {
     .put = put_sparse,
 };
 
+/*
+ * A window is made for a guest's memory.  One that is much larger is all zeroes
+ * but for a few words.
+ */
+static bool dense_is_absurd(const SpaprDmaWindow *window)
+{
+    uint64_t entries = window->geometry.entries;
+    uint64_t memory = pow2ceil(MACHINE(qdev_get_machine())->maxram_size);
+
+    return entries > DENSE_MAX ||
+           (entries > DENSE_CHEAP &&
+            spapr_dma_window_size(window) > 2 * memory);
+}
+
 static bool sparse_needed(void *opaque)
 {
     const SpaprDmaMigration *mig = opaque;
     const SpaprDmaWindow *window = mig->window;
 
-    return window->geometry.entries > DENSE_MAX ||
+    return dense_is_absurd(window) ||
            (window->sparse_migration && spapr_dma_window_enabled(window));
+}
+
+/* Whoever asked for the sparse form knows what it means */
+static void tell_of_sparse(SpaprDmaMigration *mig)
+{
+    const SpaprDmaWindow *window = mig->window;
+
+    if (mig->told || window->sparse_migration || !dense_is_absurd(window)) {
+        return;
+    }
+    mig->told = true;
+    warn_report("DMA window 0x%x of 0x%" PRIx64 " entries is far larger than"
+                " the guest's memory; it is sent in a form (spapr_iommu_sparse)"
+                " that a QEMU without it refuses: for such a destination,"
+                " reset the guest first", window->liobn,
+                window->geometry.entries);
+}
+
+/* Before the stream begins, while the user can still do something else */
+static int migration_starts(NotifierWithReturn *notifier, MigrationEvent *event,
+                            Error **errp)
+{
+    if (event->type == MIG_EVENT_PRECOPY_SETUP) {
+        tell_of_sparse(container_of(notifier, SpaprDmaMigration, starts));
+    }
+    return 0;
 }
 
 static bool geometry_needed(void *opaque)
@@ -179,6 +228,7 @@ static int window_pre_save(void *opaque)
     uint64_t entries = window->geometry.entries;
     bool sparse = sparse_needed(mig);
 
+    tell_of_sparse(mig);
     mig->entries = sparse ? 0 : entries;
     mig->sparse_entries = sparse ? entries : 0;
     mig->bus_offset = window->geometry.bus_offset;
@@ -334,6 +384,7 @@ void spapr_dma_migration_register(SpaprDmaWindow *window)
     mig->window = window;
     mig->liobn = window->liobn;
     window->migration = mig;
+    migration_add_notifier(&mig->starts, migration_starts);
     vmstate_register(VMSTATE_IF(window), window->liobn, &vmstate_window, mig);
 }
 
@@ -342,6 +393,7 @@ void spapr_dma_migration_unregister(SpaprDmaWindow *window)
     SpaprDmaMigration *mig = window->migration;
 
     vmstate_unregister(VMSTATE_IF(window), &vmstate_window, mig);
+    migration_remove_notifier(&mig->starts);
     spapr_tce_store_free(mig->store);
     g_free(mig);
 }

@@ -580,6 +580,55 @@ static void test_bad_spans(void)
     stream_free(s);
 }
 
+/* Returns how many bytes were sent */
+static gsize send_to_file(SpaprDmaTest *from, const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "stream", NULL);
+    g_autofree char *uri = g_strdup_printf("file:%s", path);
+    struct stat sent;
+
+    assert_qmp_ok(from->qts, qtest_qmp(from->qts,
+        "{ 'execute': 'migrate', 'arguments': { 'uri': %s } }", uri));
+    wait_migrated(from->qts);
+    g_assert_cmpint(stat(path, &sent), ==, 0);
+    unlink(path);
+    return sent.st_size;
+}
+
+/*
+ * D8: 2^@window_shift bytes in 4 KiB pages, none of them mapped.  As an array
+ * of words they took so long to send that nobody waited for the end.
+ */
+static void check_unused(uint32_t window_shift, bool told)
+{
+    g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
+    g_autofree char *log = g_build_filename(dir, "log", NULL);
+    SpaprDmaTest *from = spapr_dma_boot("-m 512M 2>%s", log);
+    g_autofree char *said = NULL;
+    const char *text, *again;
+
+    assert_create(from, 12, window_shift, LIOBN_64);
+    g_assert_cmpuint(send_to_file(from, dir), <, 32 << 20);
+    assert_qmp_ok(from->qts, qtest_qmp(from->qts, "{ 'execute': 'cont' }"));
+    g_assert_cmpuint(send_to_file(from, dir), <, 32 << 20);
+    spapr_dma_quit(from);
+
+    g_assert_true(g_file_get_contents(log, &said, NULL, NULL));
+    text = strstr(said, "DMA window 0x80000001 of 0x");
+    again = text ? strstr(text + 1, "DMA window") : NULL;
+    g_assert_cmpint(!!text, ==, told);
+    g_assert_null(again);
+    unlink(log);
+    rmdir(dir);
+}
+
+static void test_unused(void)
+{
+    check_unused(32, false);    /* 8 MiB in the form of all versions */
+    check_unused(39, true);     /* would be 1 GiB */
+    check_unused(43, true);     /* would be 16 GiB */
+}
+
 /* A window of one TCE in the form of all versions, and spans besides */
 static void test_both_forms(void)
 {
@@ -660,6 +709,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-dma-migration/default-after", test_default_after);
     qtest_add_func("spapr-dma-migration/B1-number-reused-after",
                    test_number_reused_after);
+    qtest_add_func("spapr-dma-migration/D8-unused", test_unused);
     qtest_add_func("spapr-dma-migration/sparse-to-dense",
                    test_sparse_to_dense);
     qtest_add_data_func("spapr-dma-migration/other-default/size",
