@@ -5,8 +5,9 @@
  * the host, the guest's window and the guest's RAM can all live with.
  *
  * Words: a *place* is a bus address at which the host starts windows.  The
- * host chooses: the lowest of its places that is not taken.  What its places
- * are is found out once, by trying, while it has no window.
+ * host chooses: bare metal the lowest of its places that is not taken; a
+ * partition has one for the default window alone, and one for any other.  What
+ * the places are is found out once, by trying, while the host has no window.
  *
  * What can fail: opening, and making a window.  Each undoes its own steps.
  * Removing cannot; what the host refuses then is reported once.
@@ -50,6 +51,8 @@ typedef struct VFIOSpaprV2Container {
     VFIOSpaprContainer parent_obj;
     uint64_t places[V2_PLACES]; /* set once, by open */
     unsigned places_known;      /* set once, by open */
+    bool apart;                 /* set once, by open: only default windows... */
+    uint64_t other_place;       /* ...start elsewhere than here */
 } VFIOSpaprV2Container;
 
 OBJECT_DECLARE_SIMPLE_TYPE(VFIOSpaprV2Container, VFIO_IOMMU_SPAPR_V2)
@@ -211,15 +214,20 @@ static void v2_create_error(const VFIOSpaprContainer *sc,
 }
 
 /* Make the smallest host window, and tell where the host has put it */
-static bool v2_create_small(VFIOSpaprContainer *sc, uint64_t *start)
+static bool v2_create_small(VFIOSpaprContainer *sc, uint32_t page_shift,
+                            uint64_t *start)
 {
-    uint32_t page_shift = ctz64(sc->info.page_sizes);
     uint64_t size = (qemu_real_host_page_size() / sizeof(uint64_t)) <<
                     page_shift;
     int ret = vfio_spapr_host_create(&sc->host, page_shift, size, 1, start);
 
     trace_vfio_spapr_probe_window(size, *start, ret);
     return !ret;
+}
+
+static uint32_t v2_smallest_page(const VFIOSpaprContainer *sc)
+{
+    return ctz64(sc->info.page_sizes);
 }
 
 /* A host that cannot be asked this way has unknown places */
@@ -229,12 +237,26 @@ static void v2_probe_places(VFIOSpaprContainer *sc)
     unsigned most = MIN(sc->info.max_windows, V2_PLACES);
     unsigned n = 0;
 
-    while (n < most && v2_create_small(sc, &v2->places[n])) {
+    while (n < most &&
+           v2_create_small(sc, v2_smallest_page(sc), &v2->places[n])) {
         n++;
     }
     v2->places_known = n;
     while (n--) {
         v2_remove_nofail(sc, v2->places[n]);
+    }
+}
+
+/* Does a window that cannot be a default one, by its pages, go elsewhere? */
+static void v2_probe_apart(VFIOSpaprContainer *sc)
+{
+    VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2(sc);
+    uint64_t larger = sc->info.page_sizes & (sc->info.page_sizes - 1);
+
+    if (v2->places_known && larger &&
+        v2_create_small(sc, ctz64(larger), &v2->other_place)) {
+        v2_remove_nofail(sc, v2->other_place);
+        v2->apart = v2->other_place != v2->places[0];
     }
 }
 
@@ -305,7 +327,8 @@ static bool v2_window_make(VFIOSpaprContainer *sc, VFIOHostWindow *hw,
     if (!v2_choose_page(sc, hw, errp)) {
         return false;
     }
-    held = v2_needs_placeholder(sc, hw) && v2_create_small(sc, &placeholder);
+    held = v2_needs_placeholder(sc, hw) &&
+           v2_create_small(sc, v2_smallest_page(sc), &placeholder);
     made = v2_create(sc, hw, errp);
     if (held) {
         v2_remove_nofail(sc, placeholder);
@@ -388,6 +411,9 @@ static bool v2_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)
     const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2((void *)sc);
     unsigned most = MIN(sc->info.max_windows, V2_PLACES);
 
+    if (v2->apart) {
+        return bus_offset == v2->other_place;
+    }
     for (unsigned i = 0; i < v2->places_known; i++) {
         if (bus_offset == v2->places[i]) {
             return true;
@@ -441,7 +467,7 @@ static bool v2_can_share(VFIOSpaprContainer *sc)
         !VFIO_IOMMU_SPAPR_V2(sc)->places_known) {
         return true;
     }
-    if (!v2_create_small(sc, &start)) {
+    if (!v2_create_small(sc, v2_smallest_page(sc), &start)) {
         return false;
     }
     v2_remove_nofail(sc, start);
@@ -468,6 +494,7 @@ static bool v2_open(VFIOSpaprContainer *sc, Error **errp)
         return false;
     }
     v2_probe_places(sc);
+    v2_probe_apart(sc);
     return true;
 }
 

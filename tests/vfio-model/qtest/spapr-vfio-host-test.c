@@ -58,8 +58,8 @@ static void test_host_no_placeholder(void)
     SpaprDdwWindow w = vfio_create(v, 16, 28, WINDOW_64);
 
     g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
-    /* Two calls find out the places */
-    vfio_fault(v, "ioctl=tce_create,nth=3,errno=ENOSPC,once");
+    /* Three calls find out the places */
+    vfio_fault(v, "ioctl=tce_create,nth=4,errno=ENOSPC,once");
     vfio_assert_not_plugged(v, PLUG(1), "host puts the DMA window at");
     vfio_no_fault(v);
     vfio_assert_plugged(v, PLUG(1));

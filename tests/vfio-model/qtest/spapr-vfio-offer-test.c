@@ -97,6 +97,35 @@ static void test_query_one_window(void)
     vfio_quit(v);
 }
 
+/* D9: a partition has a place for the default window and one for any other */
+static void test_query_partition(void)
+{
+    VfioTest *v = vfio_boot("host flavour=lpar windows=1\n" ONE, NULL, VFIO1);
+    SpaprDdwWindow w;
+
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_available(v->t, 1);
+    w = vfio_create(v, 16, 34, WINDOW_64);
+    vfio_assert_host(v, "[800000000000000+400000000/12:0]");
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_remove(v->t, w.liobn), ==, RTAS_OK);
+    spapr_assert_default(v->t);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+
+    v = vfio_boot("host flavour=lpar windows=2\n" ONE, NULL, VFIO1);
+    spapr_assert_available(v->t, 1);
+    w = vfio_create(v, 16, 34, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+}
+
 static void test_query_v1(void)
 {
     VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, VFIO1);
@@ -140,13 +169,13 @@ static void test_limited_offered(void)
     vfio_quit(v);
 }
 
-/* Four calls, and nothing of them is left */
+/* Six calls, and nothing of them is left */
 static void test_probe(void)
 {
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
 
-    g_assert_cmpuint(vfio_calls(v, "tce_create"), ==, 2 + 1);
-    g_assert_cmpuint(vfio_calls(v, "tce_remove"), ==, 1 + 2);
+    g_assert_cmpuint(vfio_calls(v, "tce_create"), ==, 3 + 1);
+    g_assert_cmpuint(vfio_calls(v, "tce_remove"), ==, 1 + 3);
     vfio_assert_host(v, JUST_DEFAULT);
     vfio_quit(v);
 }
@@ -172,6 +201,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/query/B4-memlock", test_query_memlock);
     qtest_add_func("spapr-vfio/query/small-host", test_query_small_host);
     qtest_add_func("spapr-vfio/query/one-window", test_query_one_window);
+    qtest_add_func("spapr-vfio/query/D9-partition", test_query_partition);
     qtest_add_func("spapr-vfio/query/v1", test_query_v1);
     qtest_add_func("spapr-vfio/limited/not-offered", test_limited_not_offered);
     qtest_add_func("spapr-vfio/limited/offered", test_limited_offered);
