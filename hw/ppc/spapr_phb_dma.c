@@ -434,7 +434,8 @@ bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp)
                                             spapr_dma_window_get_root(window),
                                             -1);
     }
-    return true;
+    /* Whoever cannot mirror it is refused when it is plugged */
+    return phb_restore_default(sphb, errp);
 }
 
 void spapr_phb_dma_unrealize(SpaprPhbState *sphb)

@@ -45,7 +45,7 @@ typedef enum SpaprDdwResult {
 } SpaprDdwResult;
 
 /**
- * spapr_phb_dma_realize: make the PHB's windows, disabled
+ * spapr_phb_dma_realize: make the PHB's windows, of which the default is there
  * @sphb: PHB whose address space and properties are set
  * @errp: set if a property or a LIOBN is unusable
  *

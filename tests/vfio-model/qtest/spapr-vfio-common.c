@@ -77,6 +77,39 @@ VfioTest *vfio_boot(const char *topology, const char *quirk,
     return vfio_boot_under("", topology, quirk, options);
 }
 
+char *vfio_start(const char *wrapper, const char *topology,
+                 const char *options, int *status)
+{
+    g_autofree char *dir = vfio_make_dir();
+    g_autofree char *path = g_build_filename(dir, "topology", NULL);
+    g_autofree char *run = g_strdup_printf("echo quit | %s%s run --topology %s"
+        " -- %s -accel qtest -display none -machine pseries,x-vof=on"
+        " -m 256M,slots=4,maxmem=1G -nodefaults -S -monitor stdio %s",
+        wrapper, getenv("VFIO_MODEL"), path, getenv("QTEST_QEMU_BINARY"),
+        options);
+    char *shell[] = { (char *)"sh", (char *)"-c", run, NULL };
+    char *said;
+
+    g_assert(g_file_set_contents(path, topology, -1, NULL));
+    g_assert_true(g_spawn_sync(NULL, shell, NULL, G_SPAWN_SEARCH_PATH |
+                               G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
+                               &said, status, NULL));
+    unlink(path);
+    rmdir(dir);
+    g_test_message("%s", said);
+    return said;
+}
+
+void vfio_assert_not_started(const char *topology, const char *options,
+                             const char *text)
+{
+    int status;
+    g_autofree char *said = vfio_start("", topology, options, &status);
+
+    g_assert_cmpint(status, !=, 0);
+    g_assert_nonnull(strstr(said, text));
+}
+
 VfioTest *vfio_boot_pages(unsigned page, const char *topology,
                           const char *options)
 {

@@ -101,8 +101,26 @@ VfioTest *vfio_boot_under(const char *wrapper, const char *topology,
                           const char *quirk, const char *options);
 
 /**
- * vfio_boot_pages: the same on a host with pages of @page bytes, where files
- * that are called *.huge are made of pages of 2 MiB
+ * vfio_start: try to start a machine, and end it at once if that works
+ * @wrapper: as in vfio_boot_under()
+ * @topology: the host
+ * @options: more options of QEMU
+ * @status: 0 if it has started
+ *
+ * Returns what QEMU has said, to be freed.
+ */
+char *vfio_start(const char *wrapper, const char *topology,
+                 const char *options, int *status);
+
+/**
+ * vfio_assert_not_started: a machine does not start, and @text says why
+ */
+void vfio_assert_not_started(const char *topology, const char *options,
+                             const char *text);
+
+/**
+ * vfio_boot_pages: the same as vfio_boot() on a host with pages of @page
+ * bytes, where files that are called *.huge are made of pages of 2 MiB
  */
 VfioTest *vfio_boot_pages(unsigned page, const char *topology,
                           const char *options);
