@@ -28,6 +28,7 @@
 
 #include "calls.h"
 #include "paths.h"
+#include "status.h"
 
 #define SHIM __attribute__((visibility("default")))
 #define ALIAS(name) __attribute__((visibility("default"), alias(name)))
@@ -60,6 +61,9 @@ static int do_open(int directory, const char *path, int flags, mode_t mode)
 
     if (name) {
         return result(call_open(name, real, flags));
+    }
+    if (status_is(path)) {
+        return status_open(path, flags);
     }
     return syscall(SYS_openat, directory, real, flags, mode);
 }
