@@ -198,6 +198,18 @@ static void print_owner(Monitor *mon, const SpaprDmaOwnerInfo *owner)
     }
 }
 
+static void print_locked(Monitor *mon, const SpaprDmaLockedInfo *locked)
+{
+    monitor_printf(mon, "must be lockable: %" PRIu64 " bytes, RAM ",
+                   locked->sum);
+    print_size(mon, locked->ram);
+    monitor_puts(mon, ", tables of the host ");
+    print_size(mon, locked->host_tables);
+    monitor_puts(mon, ", of KVM ");
+    print_size(mon, locked->kvm_tables);
+    monitor_puts(mon, "\n");
+}
+
 void hmp_info_spapr_dma(Monitor *mon, const QDict *qdict)
 {
     g_autoptr(SpaprDmaInfo) info = qmp_query_spapr_dma(false, false, NULL);
@@ -212,6 +224,9 @@ void hmp_info_spapr_dma(Monitor *mon, const QDict *qdict)
     monitor_puts(mon, " of ");
     print_size(mon, info->max_table_bytes);
     monitor_puts(mon, "\n");
+    if (info->locked_memory) {
+        print_locked(mon, info->locked_memory);
+    }
     for (owner = info->owners; owner; owner = owner->next) {
         print_owner(mon, owner->value);
     }

@@ -36,6 +36,8 @@
 #include "system/kvm.h"
 #include "kvm_ppc.h"
 #include "hw/ppc/spapr.h"
+#include "hw/ppc/spapr_dma_locked.h"
+#include "hw/ppc/spapr_locked_size.h"
 #include "spapr_dma_private.h"
 #include "trace.h"
 #ifdef CONFIG_POSIX
@@ -108,6 +110,12 @@ void spapr_dma_kvm_release(bool held)
     if (held) {
         spapr_dma_thaw(NULL);
     }
+}
+
+uint64_t spapr_dma_kvm_locked(uint64_t entries)
+{
+    return kvm->present() ?
+           spapr_locked_kvm_table(qemu_real_host_page_size(), entries) : 0;
 }
 
 /* Copy what is populated; both have the same size */

@@ -255,13 +255,18 @@ void spapr_dma_mappers_detach(SpaprDmaWindow *window)
     }
 }
 
-bool spapr_dma_mapper_register(SpaprDmaMapper *mapper,
-                               const SpaprDmaMapperOps *ops,
-                               SpaprDmaSpace *space, Error **errp)
+void spapr_dma_mapper_init(SpaprDmaMapper *mapper,
+                           const SpaprDmaMapperOps *ops, SpaprDmaSpace *space)
 {
+    mapper->ops = ops;
+    mapper->home = space;
+}
+
+bool spapr_dma_mapper_register(SpaprDmaMapper *mapper, Error **errp)
+{
+    SpaprDmaSpace *space = mapper->home;
     SpaprDmaWindow *window;
 
-    mapper->ops = ops;
     mapper->sees_all = true;
     mapper->space = space;
     mapper->id = space->next_id++;

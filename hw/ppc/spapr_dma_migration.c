@@ -24,8 +24,6 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
-#include "qemu/host-utils.h"
-#include "hw/boards.h"
 #include "hw/ppc/spapr.h"
 #include "hw/ppc/spapr_vio.h"
 #include "migration/misc.h"
@@ -171,11 +169,10 @@ static const VMStateInfo vmstate_info_tces_sparse = {
 static bool dense_is_absurd(const SpaprDmaWindow *window)
 {
     uint64_t entries = window->geometry.entries;
-    uint64_t memory = pow2ceil(MACHINE(qdev_get_machine())->maxram_size);
 
     return entries > DENSE_MAX ||
            (entries > DENSE_CHEAP &&
-            spapr_dma_window_size(window) > 2 * memory);
+            spapr_dma_window_size(window) > 2 * spapr_dma_ram_size());
 }
 
 static bool sparse_needed(void *opaque)

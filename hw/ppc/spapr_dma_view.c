@@ -26,9 +26,13 @@
 #include "qapi/qapi-visit-spapr-dma.h"
 #include "hw/pci-host/spapr_phb_dma.h"
 #include "hw/ppc/spapr.h"
+#include "hw/ppc/spapr_dma_locked.h"
 #include "hw/ppc/spapr_dma_view.h"
 #include "hw/ppc/spapr_vio.h"
 #include "spapr_dma_private.h"
+
+/* The machine waits while more than this would be counted: 128 MiB */
+#define COUNT_KVM_MAX (1ULL << 24)
 
 sizeList *spapr_dma_page_sizes(uint64_t mask)
 {
@@ -135,7 +139,8 @@ static void window_store(const SpaprDmaWindow *window, bool count_kvm,
 {
     bool with_kvm = window->kvm_fd >= 0;
 
-    info->has_populated = !with_kvm || count_kvm;
+    info->has_populated = !with_kvm || (count_kvm &&
+                          window->geometry.entries <= COUNT_KVM_MAX);
     if (info->has_populated) {
         info->populated = spapr_tce_store_populated(window->store);
     }
@@ -307,6 +312,23 @@ static SpaprDmaOwnerInfo *owner_info(Object *owner, bool count_kvm)
     return info;
 }
 
+static SpaprDmaLockedInfo *locked_info(void)
+{
+    SpaprDmaLocked locked;
+    uint64_t sum = spapr_dma_locked(NULL, &locked);
+    SpaprDmaLockedInfo *info;
+
+    if (!sum) {
+        return NULL;
+    }
+    info = g_new0(SpaprDmaLockedInfo, 1);
+    info->ram = locked.ram;
+    info->host_tables = locked.host_tables;
+    info->kvm_tables = locked.kvm_tables;
+    info->sum = sum;
+    return info;
+}
+
 static void owner_describe(SpaprDmaOwner *owner, bool count_kvm,
                            SpaprDmaInfo *info)
 {
@@ -323,6 +345,9 @@ static void owner_describe(SpaprDmaOwner *owner, bool count_kvm,
     info->has_table_bytes = info->has_max_table_bytes = true;
     info->table_bytes = qatomic_read(&spapr_dma_machine()->budget.used);
     info->max_table_bytes = spapr_dma_budget_limit();
+    if (!info->locked_memory) {
+        info->locked_memory = locked_info();
+    }
 }
 
 /* ---- runs ---- */

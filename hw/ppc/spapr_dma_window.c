@@ -24,6 +24,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
 #include "qemu/range.h"
 #include "qemu/rcu.h"
 #include "qemu/units.h"
@@ -38,8 +39,9 @@
 #include "trace.h"
 #include <libfdt.h>
 
-/* So many entries are looked at in a step, and clearing stops for a moment */
-#define TCES_PER_STEP (64 * SPAPR_TCE_LEAF_ENTRIES)
+/* So much is looked at in a step, and clearing stops for a moment */
+#define LEAVES_PER_STEP 64
+#define TCES_PER_STEP (LEAVES_PER_STEP * SPAPR_TCE_LEAF_ENTRIES)
 
 /* See spapr_dma_budget_limit() */
 #define BUDGET_ANY (64 * MiB)
@@ -80,6 +82,17 @@ SpaprDmaWindow *spapr_dma_window_find(uint64_t liobn)
     machine->recent = g_hash_table_lookup(machine->windows,
                                           GUINT_TO_POINTER(liobn));
     return machine->recent;
+}
+
+uint64_t spapr_dma_ram_size(void)
+{
+    const DeviceMemoryState *more = current_machine->device_memory;
+    uint64_t end = current_machine->ram_size;
+
+    if (more) {
+        end = more->base + memory_region_size((MemoryRegion *)&more->mr);
+    }
+    return pow2ceil(end);
 }
 
 uint64_t spapr_dma_budget_limit(void)
@@ -250,7 +263,8 @@ static inline int batch_store(SpaprDmaWindow *window, SpaprTceBatch *batch)
     return 0;
 }
 
-static QEMU_ALWAYS_INLINE int put(SpaprDmaWindow *window, SpaprTceBatch *batch)
+static inline QEMU_ALWAYS_INLINE
+int put(SpaprDmaWindow *window, SpaprTceBatch *batch)
 {
     if (!batch_valid(window, batch)) {
         return -EINVAL;
@@ -333,16 +347,21 @@ int spapr_dma_window_restore(SpaprDmaWindow *window, uint64_t index,
 uint64_t spapr_dma_window_step(const SpaprDmaWindow *window, uint64_t index,
                                uint64_t count)
 {
-    uint64_t at = index, end = index + count, seen = 0;
+    uint64_t at = index, end = index + count, last = UINT64_MAX;
+    unsigned leaves = 0;
     SpaprTceSpan span;
 
     if (window->kvm_fd >= 0) {
         return MIN(count, TCES_PER_STEP);
     }
     while (spapr_tce_store_next_span(window->store, end, &at, &span)) {
-        seen += span.count;
-        if (seen >= TCES_PER_STEP) {
-            return at - index;
+        uint64_t leaf = span.index / SPAPR_TCE_LEAF_ENTRIES;
+
+        /* A leaf is looked at as a whole, however little is in it */
+        leaves += leaf != last;
+        last = leaf;
+        if (leaves > LEAVES_PER_STEP) {
+            return span.index - index;
         }
     }
     return count;

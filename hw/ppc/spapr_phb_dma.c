@@ -23,6 +23,7 @@
 #include "qapi/error.h"
 #include "hw/pci-host/spapr_phb_dma.h"
 #include "hw/ppc/spapr_dma_mapper.h"
+#include "hw/ppc/spapr_dma_view.h"
 #include "hw/ppc/spapr.h"
 #include "migration/vmstate.h"
 #include "trace.h"
@@ -90,13 +91,18 @@ bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
 
 /*
  * How many bytes a window that starts at @addr may have, 0 if none may start
- * there.  Its end must fit in 64 bits.
+ * there; @against is set if that is up to a mapper.  The end must fit in 64
+ * bits.
  */
-static uint64_t phb_room(SpaprPhbState *sphb, uint64_t addr)
+static uint64_t phb_room(SpaprPhbState *sphb, uint64_t addr,
+                         const SpaprDmaMapper **against)
 {
     uint64_t room = UINT64_MAX - addr;
+    const SpaprDmaMapper *mapper = spapr_dma_space_cannot_start(phb_space(sphb),
+                                                                addr);
 
-    if (spapr_dma_space_cannot_start(phb_space(sphb), addr)) {
+    if (mapper) {
+        *against = mapper;
         return 0;
     }
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
@@ -128,11 +134,12 @@ static bool phb_find_place(SpaprPhbState *sphb, uint64_t size,
                            uint32_t page_shift, uint64_t *addr)
 {
     uint64_t places[PHB_PLACES];
+    const SpaprDmaMapper *against;
 
     phb_places(sphb, places);
     for (unsigned i = 0; i < PHB_PLACES; i++) {
         if (QEMU_IS_ALIGNED(places[i], 1ULL << page_shift) &&
-            phb_room(sphb, places[i]) >= size) {
+            phb_room(sphb, places[i], &against) >= size) {
             *addr = places[i];
             return true;
         }
@@ -147,14 +154,18 @@ static bool phb_find_place(SpaprPhbState *sphb, uint64_t size,
 static void phb_limit_to_places(SpaprPhbState *sphb, SpaprDmaLimits *limits)
 {
     uint64_t places[PHB_PLACES], room[PHB_PLACES];
+    const SpaprDmaMapper *against = NULL;
     unsigned usable = 0;
 
     phb_places(sphb, places);
     for (unsigned i = 0; i < PHB_PLACES; i++) {
-        room[i] = i && places[i] == places[0] ? 0 : phb_room(sphb, places[i]);
+        room[i] = i && places[i] == places[0] ?
+                  0 : phb_room(sphb, places[i], &against);
         usable += room[i] != 0;
     }
+    limits->asked = against;
     spapr_dma_limit_windows(limits, usable, SPAPR_DMA_LIMIT_REASON_PLACE);
+    limits->asked = NULL;
     if (!limits->windows) {
         return;
     }
@@ -244,6 +255,73 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
     return offer_of_limits(&limits);
 }
 
+static const char *limit_meaning(SpaprDmaLimitReason reason)
+{
+    static const char *const meaning[] = {
+        [SPAPR_DMA_LIMIT_REASON_MACHINE] = "the machine has no more",
+        [SPAPR_DMA_LIMIT_REASON_PROPERTY] =
+            "a property of the PCI host bridge says so: see ddw and pgsz",
+        [SPAPR_DMA_LIMIT_REASON_IN_USE] = "the guest has the others",
+        [SPAPR_DMA_LIMIT_REASON_PLACE] = "no window can start at"
+            " dma64_win_addr: leave that property alone, or set it to an"
+            " address at which the host starts windows",
+        [SPAPR_DMA_LIMIT_REASON_HOST_PAGE_SIZES] = "the host has no page size"
+            " that fits: add 0x1000 or 0x10000 to pgsz, or back the guest's"
+            " memory by larger pages",
+        [SPAPR_DMA_LIMIT_REASON_HOST_TABLE] = "the host makes no larger"
+            " tables: add larger pages to pgsz",
+        [SPAPR_DMA_LIMIT_REASON_HOST_WINDOWS] = "the host has no more windows",
+        [SPAPR_DMA_LIMIT_REASON_ONE_WINDOW] = "the host, or a device with"
+            " x-spapr-v1=on, has one window only",
+        [SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY] = "no more memory can be"
+            " locked",
+        [SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY] = "its memory needs no more",
+    };
+
+    return meaning[reason];
+}
+
+/* Is there a window besides the default one? */
+static bool phb_has_dynamic(SpaprPhbState *sphb)
+{
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        SpaprDmaWindow *window = phb_window(sphb, n);
+
+        if (spapr_dma_window_enabled(window) &&
+            !spapr_phb_window_is_default(sphb, window)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void spapr_phb_tell_offer(SpaprPhbState *sphb, const SpaprDdwOffer *offer)
+{
+    uint64_t wanted = spapr_dma_ram_size(), size = 0;
+    const SpaprDmaLimiter *by = &offer->limits.windows_by;
+    g_autofree char *remedy = NULL, *what = NULL;
+
+    if (offer->windows) {
+        size = offer->max_tces << (63 - clz64(offer->page_sizes));
+        by = &offer->limits.max_tces_by;
+    }
+    if (sphb->ddw_told || size >= wanted || phb_has_dynamic(sphb)) {
+        return;
+    }
+    sphb->ddw_told = true;
+    if (by->mapper && by->mapper->ops->remedy) {
+        remedy = by->mapper->ops->remedy((SpaprDmaMapper *)by->mapper,
+                                         by->reason);
+    }
+    what = size ? g_strdup_printf("DMA windows of 0x%" PRIx64 " bytes at most,"
+                                  " of 0x%" PRIx64 " that its memory needs",
+                                  size, wanted) :
+                  g_strdup("no DMA window but the default one");
+    warn_report("%s: the guest is offered %s, so DMA is slow: %s%s%s",
+                sphb->dtbusname, what, limit_meaning(by->reason),
+                remedy ? "; " : "", remedy ?: "");
+}
+
 bool spapr_phb_limited_limit(SpaprPhbState *sphb, SpaprDmaLimiter *by)
 {
     *by = (SpaprDmaLimiter) { .reason = SPAPR_DMA_LIMIT_REASON_PROPERTY };
@@ -294,6 +372,43 @@ SpaprDdwResult spapr_phb_window_create(SpaprPhbState *sphb,
         return SPAPR_DDW_HOST;
     }
     return SPAPR_DDW_OK;
+}
+
+/* What Linux makes: a window for all memory, in the largest pages there are */
+static SpaprDmaGeometry phb_expected_geometry(SpaprPhbState *sphb)
+{
+    uint64_t sizes = phb_limits(sphb).page_sizes ?: spapr_phb_page_sizes(sphb);
+    unsigned page_shift = 63 - clz64(sizes);
+
+    return (SpaprDmaGeometry) {
+        .bus_offset = sphb->dma64_win_addr,
+        .page_shift = page_shift,
+        .entries = MAX(spapr_dma_ram_size() >> page_shift, 1),
+    };
+}
+
+unsigned spapr_phb_windows_wanted(SpaprPhbState *sphb,
+                                  SpaprDmaGeometry wanted[])
+{
+    unsigned count = 0;
+
+    wanted[count++] = phb_default_geometry(sphb);
+    if (!sphb->ddw_enabled) {
+        return count;
+    }
+    for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
+        const SpaprDmaWindow *window = phb_window(sphb, n);
+
+        if (count < SPAPR_PCI_DMA_MAX_WINDOWS &&
+            spapr_dma_window_enabled(window) &&
+            !spapr_phb_window_is_default(sphb, window)) {
+            wanted[count++] = window->geometry;
+        }
+    }
+    if (count < SPAPR_PCI_DMA_MAX_WINDOWS) {
+        wanted[count++] = phb_expected_geometry(sphb);
+    }
+    return count;
 }
 
 /* Enable the default window, if it is not */
@@ -447,6 +562,28 @@ void spapr_phb_dma_unrealize(SpaprPhbState *sphb)
             memory_region_del_subregion(&sphb->iommu_root,
                                         spapr_dma_window_get_root(window));
         }
+    }
+}
+
+void spapr_phb_dma_class_init(ObjectClass *klass)
+{
+    static const struct {
+        const char *name, *what;
+    } properties[] = {
+        { "dma_win_addr", "First bus address of the default DMA window" },
+        { "dma_win_size", "Bytes of the default DMA window, such as 2G" },
+        { "dma64_win_addr", "First bus address of the second DMA window" },
+        { "ddw", "Let the guest create and remove DMA windows" },
+        { "ddw-limited", "Let the guest have its second DMA window at 4 GiB,"
+          " for devices with few address bits" },
+        { "pgsz", "Page sizes of DMA windows that the guest creates, added up"
+          " (as in 0x11000 for 4K and 64K)" },
+    };
+
+    spapr_dma_owner_class_init(klass);
+    for (unsigned i = 0; i < ARRAY_SIZE(properties); i++) {
+        object_class_property_set_description(klass, properties[i].name,
+                                              properties[i].what);
     }
 }
 

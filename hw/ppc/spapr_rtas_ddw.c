@@ -114,6 +114,7 @@ static void rtas_query_window(PowerPCCPU *cpu, SpaprMachineState *spapr,
     }
 
     offer = spapr_phb_window_offer(sphb);
+    spapr_phb_tell_offer(sphb, &offer);
     sizes = query_page_sizes(offer.page_sizes);
     rtas_st(rets, n++, RTAS_OUT_SUCCESS);
     rtas_st(rets, n++, offer.windows);

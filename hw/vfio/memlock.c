@@ -1,5 +1,5 @@
 /*
- * VFIO: locked memory
+ * VFIO on sPAPR: the limit of locked memory
  *
  * Objects: the limit of this process (RLIMIT_MEMLOCK), and what the kernel has
  * counted against it so far.
@@ -13,28 +13,67 @@
 #include "qemu/osdep.h"
 #include <linux/capability.h>
 #include <sys/resource.h>
-#include "qapi/error.h"
+#include "hw/boards.h"
+#include "hw/mem/memory-device.h"
+#include "hw/ppc/spapr_dma_locked.h"
 #include "qemu/bitops.h"
 #include "qemu/cutils.h"
 #include "qemu/units.h"
 #include "memlock.h"
 
-void vfio_memlock_hint(Error *const *errp, uint64_t bytes)
+/* Inode of /proc/self/ns/user in the first user namespace, Linux's ABI */
+#define FIRST_USER_NAMESPACE 0xeffffffdU
+
+static char *memlock_limit(void)
 {
-    g_autofree char *needed = size_to_str(bytes);
-    g_autofree char *allowed = NULL;
     struct rlimit limit;
 
     getrlimit(RLIMIT_MEMLOCK, &limit); /* cannot fail */
-    if (limit.rlim_cur == RLIM_INFINITY) {
-        allowed = g_strdup("unlimited");
-    } else {
-        allowed = size_to_str(limit.rlim_cur);
+    return limit.rlim_cur == RLIM_INFINITY ? g_strdup("none") :
+           g_strdup_printf("%" PRIu64 " bytes", (uint64_t)limit.rlim_cur);
+}
+
+/* RAM that can still be plugged besides what is coming now */
+static uint64_t memlock_pluggable(uint64_t coming)
+{
+    uint64_t have = current_machine->ram_size + get_plugged_memory_size() +
+                    coming;
+
+    return current_machine->maxram_size - MIN(have,
+                                              current_machine->maxram_size);
+}
+
+char *vfio_memlock_remedy(const SpaprDmaMapper *mapper, uint64_t coming)
+{
+    g_autofree char *limit = memlock_limit();
+    uint64_t pluggable = memlock_pluggable(coming);
+    SpaprDmaLocked locked;
+    uint64_t bytes = spapr_dma_locked(mapper, &locked) + coming;
+    GString *text = g_string_new(NULL);
+
+    g_string_append_printf(text, "this machine with its DMA windows locks %"
+                           PRIu64 " bytes, the limit (RLIMIT_MEMLOCK) is %s:"
+                           " raise it to that, as by 'ulimit -l %" PRIu64 "' or"
+                           " LimitMEMLOCK= of systemd; for each device in"
+                           " another container add %" PRIu64 " bytes", bytes,
+                           limit, DIV_ROUND_UP(bytes, KiB),
+                           spapr_dma_locked_one_more(mapper));
+    if (pluggable) {
+        g_string_append_printf(text, ", and %" PRIu64 " to plug all memory up"
+                               " to maxmem", pluggable);
     }
-    error_append_hint(errp, "At least %s (%" PRIu64 " bytes) must be lockable,"
-                      " the limit of this process (RLIMIT_MEMLOCK) is %s;\n"
-                      "raise it with 'ulimit -l' or the hard_limit of libvirt."
-                      "\n", needed, bytes, allowed);
+    g_string_append(text, "; with libvirt remove <hard_limit>, which limits"
+                    " all memory of QEMU");
+    return g_string_free(text, false);
+}
+
+/* A capability of another user namespace is none for the kernel's accounts */
+static bool memlock_first_namespace(void)
+{
+    struct stat namespace;
+
+    return stat("/proc/self/ns/user", &namespace) < 0 ||
+           namespace.st_ino == FIRST_USER_NAMESPACE;
 }
 
 /* The number after @name in @status, what /proc/self/status holds; or 0 */
@@ -57,7 +96,8 @@ uint64_t vfio_memlock_left(uint64_t used)
     getrlimit(RLIMIT_MEMLOCK, &limit); /* cannot fail */
     if (limit.rlim_cur == RLIM_INFINITY ||
         !g_file_get_contents("/proc/self/status", &status, NULL, NULL) ||
-        extract64(status_number(status, "\nCapEff:", 16), CAP_IPC_LOCK, 1)) {
+        (extract64(status_number(status, "\nCapEff:", 16), CAP_IPC_LOCK, 1) &&
+         memlock_first_namespace())) {
         return UINT64_MAX;
     }
     used = MAX(used, status_number(status, "\nVmLck:", 10) * KiB);

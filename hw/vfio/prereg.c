@@ -51,8 +51,8 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/range.h"
+#include "qemu/rcu.h"
 #include "exec/ramblock.h"
-#include "memlock.h"
 #include "prereg.h"
 #include "trace.h"
 
@@ -133,15 +133,20 @@ static void vfio_prereg_report_small(VFIOPrereg *prereg,
     vfio_prereg_report(prereg, err);
 }
 
+/* Is this memory that QEMU may write to? */
+static bool vfio_prereg_writable(MemoryRegion *mr)
+{
+    return memory_region_is_ram(mr) && !memory_region_is_ram_device(mr) &&
+           !(mr->ram_block->flags & RAM_READONLY);
+}
+
 /* Is there nothing in this section that a device could be let at? */
 static bool vfio_prereg_skips(VFIOPrereg *prereg,
                               const MemoryRegionSection *section)
 {
     VFIOPreregRange range;
 
-    if (!memory_region_is_ram(section->mr) ||
-        memory_region_is_ram_device(section->mr) ||
-        section->mr->ram_block->flags & RAM_READONLY) {
+    if (!vfio_prereg_writable(section->mr)) {
         return true;
     }
     range = vfio_prereg_range(section);
@@ -190,11 +195,26 @@ static void vfio_prereg_drop(VFIOPrereg *prereg, VFIOPreregRange *range)
     g_free(range);
 }
 
+static void vfio_prereg_refused(const VFIOPrereg *prereg,
+                                const VFIOPreregRange *range, const char *name,
+                                uint64_t coming, int ret, Error **errp)
+{
+    g_autofree char *remedy = NULL;
+
+    if (ret == -ENOMEM && prereg->ops->remedy) {
+        remedy = prereg->ops->remedy(prereg->opaque, coming);
+    }
+    error_setg(errp, "host refuses to register RAM \"%s\" of %" PRIu64 " bytes"
+               " for DMA: %s%s%s", name, range->size, strerror(-ret),
+               remedy ? "; " : "", remedy ?: "");
+}
+
+/* @coming: bytes of RAM that no address space shows yet */
 static bool vfio_prereg_register(VFIOPrereg *prereg,
                                  const VFIOPreregRange *range,
-                                 const char *name, Error **errp)
+                                 const char *name, uint64_t coming,
+                                 Error **errp)
 {
-    ERRP_GUARD();
     VFIOPreregRange *known;
     int ret;
 
@@ -202,11 +222,7 @@ static bool vfio_prereg_register(VFIOPrereg *prereg,
                                     range->size);
     trace_vfio_prereg_register(range->vaddr, range->size, ret);
     if (ret) {
-        error_setg_errno(errp, -ret, "host refuses to register RAM \"%s\" of"
-                         " %" PRIu64 " bytes for DMA", name, range->size);
-        if (ret == -ENOMEM) {
-            vfio_memlock_hint(errp, prereg->bytes + range->size);
-        }
+        vfio_prereg_refused(prereg, range, name, coming, ret, errp);
         return false;
     }
     known = g_new0(VFIOPreregRange, 1);
@@ -219,7 +235,7 @@ static bool vfio_prereg_register(VFIOPrereg *prereg,
 
 /* Have RAM registered, as far as it is not.  False: nothing has changed. */
 static bool vfio_prereg_add(VFIOPrereg *prereg, const VFIOPreregRange *range,
-                            const char *name, Error **errp)
+                            const char *name, uint64_t coming, Error **errp)
 {
     VFIOPreregRange *before = QLIST_FIRST(&prereg->ranges);
     VFIOPreregRange piece = { .vaddr = range->vaddr };
@@ -228,7 +244,7 @@ static bool vfio_prereg_add(VFIOPrereg *prereg, const VFIOPreregRange *range,
     for (left = range->size; left; left -= piece.size) {
         piece.size = left;
         if (!vfio_prereg_known(prereg, piece.vaddr, &piece.size) &&
-            !vfio_prereg_register(prereg, &piece, name, errp)) {
+            !vfio_prereg_register(prereg, &piece, name, coming, errp)) {
             while (QLIST_FIRST(&prereg->ranges) != before) {
                 vfio_prereg_drop(prereg, QLIST_FIRST(&prereg->ranges));
             }
@@ -323,7 +339,7 @@ static bool vfio_prereg_add_ram(VFIOPreregFollower *follower,
     VFIOPreregSection *note = vfio_prereg_note(follower, section);
 
     if (!vfio_prereg_add(follower->prereg, &range,
-                         memory_region_name(section->mr), errp)) {
+                         memory_region_name(section->mr), 0, errp)) {
         return false;
     }
     vfio_prereg_count(follower->prereg, range.vaddr, range.size, 1);
@@ -546,7 +562,8 @@ bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp)
     }
     qemu_bh_schedule(prereg->settle);
     range = vfio_prereg_range(&section);
-    return vfio_prereg_add(prereg, &range, memory_region_name(mr), errp);
+    return vfio_prereg_add(prereg, &range, memory_region_name(mr), range.size,
+                           errp);
 }
 
 void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,
@@ -573,6 +590,38 @@ void vfio_prereg_stop(VFIOPrereg *prereg)
 uint64_t vfio_prereg_bytes(const VFIOPrereg *prereg)
 {
     return prereg->bytes;
+}
+
+static bool vfio_prereg_add_wanted(Int128 start, Int128 size,
+                                   const MemoryRegion *mr, hwaddr offset,
+                                   void *opaque)
+{
+    uint64_t *bytes = opaque;
+    MemoryRegionSection section = {
+        .mr = (MemoryRegion *)mr,
+        .offset_within_region = offset,
+        .size = size,
+    };
+
+    if (vfio_prereg_writable(section.mr)) {
+        VFIOPreregRange range = vfio_prereg_range(&section);
+
+        *bytes += vfio_prereg_whole_pages(&range) ? range.size : 0;
+    }
+    return false;
+}
+
+uint64_t vfio_prereg_wanted(const VFIOPrereg *prereg)
+{
+    const VFIOPreregFollower *follower;
+    uint64_t bytes = 0;
+
+    RCU_READ_LOCK_GUARD();
+    QLIST_FOREACH(follower, &prereg->followers, next) {
+        flatview_for_each_range(address_space_to_flatview(follower->as),
+                                vfio_prereg_add_wanted, &bytes);
+    }
+    return bytes;
 }
 
 unsigned vfio_prereg_ranges(const VFIOPrereg *prereg)

@@ -40,6 +40,14 @@ typedef struct VFIOPreregOps {
     int (*unregister_ram)(void *opaque, void *vaddr, uint64_t size);
 
     /**
+     * @remedy: say how the host is made to lock more; may be NULL
+     *
+     * @coming bytes of RAM are about to be plugged.  Returns a part of a
+     * message, to be freed.
+     */
+    char *(*remedy)(void *opaque, uint64_t coming);
+
+    /**
      * @vanished: unmap what leads to something that has vanished
      *
      * @addr and @size (bytes) were its place in @as, or are that of an IOMMU
@@ -128,6 +136,12 @@ void vfio_prereg_stop(VFIOPrereg *prereg);
  * @prereg: initialized
  */
 uint64_t vfio_prereg_bytes(const VFIOPrereg *prereg);
+
+/**
+ * vfio_prereg_wanted: how much would be registered if nothing was refused
+ * @prereg: initialized
+ */
+uint64_t vfio_prereg_wanted(const VFIOPrereg *prereg);
 
 /**
  * vfio_prereg_ranges: in how many pieces

@@ -17,6 +17,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/units.h"
+#include "hw/ppc/spapr_dma_locked.h"
 #include "memlock.h"
 #include "spapr.h"
 
@@ -65,8 +66,15 @@ static void v1_describe(const VFIOSpaprContainer *sc,
     info->kind = SPAPR_DMA_CONTAINER_KIND_VFIO_V1;
     info->vfio->max_windows = 1;
     info->vfio->max_levels = 1;
-    /* The host counts all that its window could map when it is enabled */
     info->vfio->locked = sc->info.size;
+}
+
+/* The host counts all that its window could map when it is enabled */
+static void v1_locked(const VFIOSpaprContainer *sc,
+                      const SpaprDmaGeometry *windows, unsigned count,
+                      SpaprDmaLocked *locked)
+{
+    locked->host_tables += sc->info.size;
 }
 
 static bool v1_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)
@@ -77,15 +85,15 @@ static bool v1_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)
 
 static bool v1_open(VFIOSpaprContainer *sc, Error **errp)
 {
-    ERRP_GUARD();
     int ret = vfio_spapr_host_use(&sc->host, true);
 
     if (ret) {
-        error_setg_errno(errp, -ret, "host does not enable its DMA window of"
-                         " 0x%" PRIx64 " bytes", sc->info.size);
-        if (ret == -ENOMEM) {
-            vfio_memlock_hint(errp, sc->info.size);
-        }
+        g_autofree char *remedy = ret != -ENOMEM ? NULL :
+                                  vfio_memlock_remedy(&sc->mapper, 0);
+
+        error_setg(errp, "host does not enable its DMA window of 0x%" PRIx64
+                   " bytes: %s%s%s", sc->info.size, strerror(-ret),
+                   remedy ? "; " : "", remedy ?: "");
         return false;
     }
     sc->container.bcontainer.pgsizes = 1ULL << V1_PAGE_SHIFT;
@@ -112,6 +120,7 @@ static void v1_class_init(ObjectClass *klass, void *data)
     class->window_drop = v1_window_drop;
     class->limits = v1_limits;
     class->can_start = v1_can_start;
+    class->locked = v1_locked;
     class->describe = v1_describe;
 }
 

@@ -21,9 +21,12 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
+#include "qemu/units.h"
 #include "exec/cpu-common.h"
 #include "exec/ramblock.h"
+#include "hw/ppc/spapr_dma_locked.h"
 #include "hw/ppc/spapr_dma_view.h"
+#include "hw/ppc/spapr_locked_size.h"
 #include "system/hostmem.h"
 #include "memlock.h"
 #include "spapr.h"
@@ -35,17 +38,14 @@
 /* The upper one on bare metal, as far as it could not be found out */
 #define V2_PLACE_64 (1ULL << 59)
 
-/* Locked memory per entry: the hardware's table, and the driver's own */
-#define V2_ENTRY_BYTES 16ULL
+/* A guest can have a window of this size, however little memory it has */
+#define V2_ANY_SIZE (16 * GiB)
 
-/* Host pages that the upper levels and the ends of two tables may need */
-#define V2_SLACK_PAGES 16
+/* Guests that map all memory do it in no smaller pages */
+#define V2_SANE_PAGE_SHIFT 16
 
 /* Linux makes no window on bare metal whose bus addresses need more bits */
 #define V2_MAX_SHIFT 54
-
-/* One level of a TCE table should not need more than 2^6 host pages in a row */
-#define V2_LEVEL_PAGES_SHIFT 6
 
 typedef struct VFIOSpaprV2Container {
     VFIOSpaprContainer parent_obj;
@@ -77,6 +77,17 @@ static int v2_page_shift(const VFIOSpaprContainer *sc, uint32_t guest_shift)
     return usable ? 63 - clz64(usable) : -1;
 }
 
+/*
+ * The host allocates a table as it is filled.  If no limit of locked memory,
+ * which counts all of it at once, keeps it small, have no window that is larger
+ * than any guest needs.
+ */
+static uint64_t v2_sane_size(void)
+{
+    return vfio_memlock_left(0) != UINT64_MAX ? UINT64_MAX :
+           MAX(2 * spapr_dma_ram_size(), V2_ANY_SIZE);
+}
+
 static bool v2_choose_page(const VFIOSpaprContainer *sc, VFIOHostWindow *hw,
                            Error **errp)
 {
@@ -103,14 +114,17 @@ static uint32_t v2_max_levels(const VFIOSpaprContainer *sc)
     return MAX(sc->info.max_levels, 1);
 }
 
-/* How many levels keep each block of a table of 2^@entries_shift small */
-static uint32_t v2_levels(const VFIOSpaprContainer *sc, uint32_t entries_shift)
+static uint32_t v2_levels(const VFIOSpaprContainer *sc, uint64_t entries)
 {
-    uint32_t block_shift = ctz64(qemu_real_host_page_size()) +
-                           V2_LEVEL_PAGES_SHIFT - ctz64(sizeof(uint64_t));
-    uint32_t levels = DIV_ROUND_UP(entries_shift, block_shift);
+    return spapr_locked_levels(qemu_real_host_page_size(), v2_max_levels(sc),
+                               entries);
+}
 
-    return MIN(MAX(levels, 1), v2_max_levels(sc));
+/* Locked memory that a table takes */
+static uint64_t v2_table(const VFIOSpaprContainer *sc, uint64_t entries)
+{
+    return spapr_locked_host_table(qemu_real_host_page_size(), entries,
+                                   v2_levels(sc, entries));
 }
 
 /*
@@ -126,7 +140,7 @@ static uint64_t v2_max_size(const VFIOSpaprContainer *sc, uint32_t page_shift)
 
     for (; shift > page_shift; shift--) {
         uint32_t entries_shift = shift - page_shift;
-        uint32_t levels = v2_levels(sc, entries_shift);
+        uint32_t levels = v2_levels(sc, 1ULL << entries_shift);
         uint32_t level_shift = MAX(DIV_ROUND_UP(entries_shift, levels),
                                    host_page);
 
@@ -183,14 +197,16 @@ static int v2_try_create(VFIOSpaprContainer *sc, V2Request *want,
     }
 }
 
-/* Locked memory that registered RAM and the tables of windows take */
-static uint64_t v2_locked(const VFIOSpaprContainer *sc)
+/* Locked memory that registered RAM and the tables of windows take now */
+static uint64_t v2_locked_now(const VFIOSpaprContainer *sc)
 {
     uint64_t bytes = vfio_prereg_bytes(&sc->prereg);
     const VFIOHostWindow *hw;
 
     QLIST_FOREACH(hw, &sc->windows, next) {
-        bytes += (hw->size >> hw->page_shift) * V2_ENTRY_BYTES;
+        bytes += spapr_locked_host_table(qemu_real_host_page_size(),
+                                         hw->size >> hw->page_shift,
+                                         hw->levels);
     }
     return bytes;
 }
@@ -198,19 +214,18 @@ static uint64_t v2_locked(const VFIOSpaprContainer *sc)
 static void v2_create_error(const VFIOSpaprContainer *sc,
                             const V2Request *want, int ret, Error **errp)
 {
-    ERRP_GUARD();
-    uint64_t entries = want->size >> want->page_shift;
+    g_autofree char *remedy = NULL;
 
-    error_setg_errno(errp, -ret, "host cannot make a DMA window of 0x%" PRIx64
-                     " bytes with pages of 2^%u bytes and %u of %u levels",
-                     want->size, want->page_shift, want->levels,
-                     sc->info.max_levels);
     if (ret == -ENOMEM) {
-        vfio_memlock_hint(errp, v2_locked(sc) + entries * V2_ENTRY_BYTES);
+        remedy = vfio_memlock_remedy(&sc->mapper, 0);
     } else if (ret == -ENOSPC) {
-        error_append_hint(errp, "It offers %u windows at once.\n",
-                          sc->info.max_windows);
+        remedy = g_strdup_printf("it offers %u windows at once",
+                                 sc->info.max_windows);
     }
+    error_setg(errp, "host cannot make a DMA window of 0x%" PRIx64 " bytes with"
+               " pages of 2^%u bytes and %u of %u levels: %s%s%s", want->size,
+               want->page_shift, want->levels, sc->info.max_levels,
+               strerror(-ret), remedy ? "; " : "", remedy ?: "");
 }
 
 /* Make the smallest host window, and tell where the host has put it */
@@ -292,12 +307,18 @@ static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
     };
     int ret;
 
+    if (want.size > v2_sane_size()) {
+        error_setg(errp, "DMA window of 0x%" PRIx64 " bytes is too large for"
+                   " devices of the host: the guest's memory needs no more"
+                   " than 0x%" PRIx64, want.size, v2_sane_size());
+        return false;
+    }
     if (!is_power_of_2(want.size)) {
         error_setg(errp, "host makes only DMA windows whose size is a power of"
                    " two, not of 0x%" PRIx64 " bytes", want.size);
         return false;
     }
-    want.levels = v2_levels(sc, ctz64(want.size) - want.page_shift);
+    want.levels = v2_levels(sc, want.size >> want.page_shift);
     ret = v2_try_create(sc, &want, &start);
     if (ret) {
         v2_create_error(sc, &want, ret, errp);
@@ -344,42 +365,36 @@ static void v2_window_drop(VFIOSpaprContainer *sc, const VFIOHostWindow *hw)
     }
 }
 
-/*
- * How much of what may still be locked is there for a new table.  All
- * containers of the address space will want one like it.
- */
-static uint64_t v2_lockable(const VFIOSpaprContainer *sc)
+/* All containers of the address space will want a table like this one's */
+static unsigned v2_containers(const VFIOSpaprContainer *sc)
 {
     const VFIOContainerBase *bcontainer = &sc->container.bcontainer, *other;
-    uint64_t left = vfio_memlock_left(v2_locked(sc));
     unsigned containers = 0;
 
     QLIST_FOREACH(other, &bcontainer->space->containers, next) {
         containers++;
     }
-    return left == UINT64_MAX ? left : left / containers;
+    return containers;
 }
 
-/*
- * For how many pages of the guest a table can be made of @lockable bytes.
- * KVM's own table of the window has one word for each.
- */
-static uint64_t v2_most_tces(uint64_t lockable, uint32_t guest_shift,
-                             uint32_t page_shift)
+/* For how many pages of the guest tables can be made of @lockable bytes */
+static uint64_t v2_most_tces(const VFIOSpaprContainer *sc, uint64_t lockable,
+                             uint32_t guest_shift, uint32_t page_shift)
 {
-    uint64_t slack = V2_SLACK_PAGES * qemu_real_host_page_size();
+    const uint64_t most = 1ULL << (V2_MAX_SHIFT - guest_shift);
+    uint64_t tces = most;
 
-    if (lockable == UINT64_MAX) {
-        return UINT64_MAX;
+    while (tces && v2_containers(sc) *
+           v2_table(sc, tces << (guest_shift - page_shift)) +
+           spapr_dma_kvm_locked(tces) > lockable) {
+        tces >>= 1;
     }
-    lockable -= MIN(lockable, slack);
-    return lockable / ((V2_ENTRY_BYTES << (guest_shift - page_shift)) +
-                       sizeof(uint64_t));
+    return tces < most ? tces : UINT64_MAX;
 }
 
 static void v2_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
 {
-    uint64_t lockable = v2_lockable(sc);
+    uint64_t lockable = vfio_memlock_left(v2_locked_now(sc));
     uint64_t asked = limits->page_sizes;
     unsigned left = sc->info.max_windows;
     const VFIOHostWindow *hw;
@@ -395,11 +410,13 @@ static void v2_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
             spapr_dma_limit_max_size(limits, v2_max_size(sc, page_shift),
                                      SPAPR_DMA_LIMIT_REASON_HOST_TABLE);
             spapr_dma_limit_max_tces(limits,
-                                     v2_most_tces(lockable, guest_shift,
+                                     v2_most_tces(sc, lockable, guest_shift,
                                                   page_shift),
                                      SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY);
         }
     }
+    spapr_dma_limit_max_tces(limits, v2_sane_size() >> V2_SANE_PAGE_SHIFT,
+                             SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY);
     QLIST_FOREACH(hw, &sc->windows, next) {
         left -= !!left;
     }
@@ -503,20 +520,33 @@ static void v2_close(VFIOSpaprContainer *sc)
     /* The last window is gone, and the default one belongs to the group */
 }
 
+static void v2_locked(const VFIOSpaprContainer *sc,
+                      const SpaprDmaGeometry *windows, unsigned count,
+                      SpaprDmaLocked *locked)
+{
+    locked->ram = MAX(locked->ram, vfio_prereg_wanted(&sc->prereg));
+    for (unsigned n = 0; n < count; n++) {
+        uint32_t guest_shift = windows[n].page_shift;
+        int page_shift = v2_page_shift(sc, guest_shift);
+
+        if (page_shift >= 0) {
+            locked->host_tables += v2_table(sc, pow2ceil(windows[n].entries) <<
+                                                (guest_shift - page_shift));
+        }
+    }
+}
+
 static void v2_describe(const VFIOSpaprContainer *sc,
                         SpaprDmaContainerInfo *info)
 {
     SpaprDmaVfioInfo *vfio = info->vfio;
     SpaprDmaRegistrationInfo *ram = g_new0(SpaprDmaRegistrationInfo, 1);
-    uint64_t left = vfio_memlock_left(v2_locked(sc));
 
     info->kind = SPAPR_DMA_CONTAINER_KIND_VFIO_V2;
     vfio->page_sizes = spapr_dma_page_sizes(sc->info.page_sizes);
     vfio->max_windows = sc->info.max_windows;
     vfio->max_levels = v2_max_levels(sc);
-    vfio->locked = v2_locked(sc);
-    vfio->has_lockable = left != UINT64_MAX;
-    vfio->lockable = vfio->has_lockable ? left : 0;
+    vfio->locked = v2_locked_now(sc);
     vfio->registration = ram;
     ram->ranges = vfio_prereg_ranges(&sc->prereg);
     ram->bytes = vfio_prereg_bytes(&sc->prereg);
@@ -536,6 +566,7 @@ static void v2_class_init(ObjectClass *klass, void *data)
     class->can_start = v2_can_start;
     class->expect_ram = v2_expect_ram;
     class->can_share = v2_can_share;
+    class->locked = v2_locked;
     class->describe = v2_describe;
 }
 

@@ -34,6 +34,7 @@
 #include "qemu/error-report.h"
 #include "qemu/range.h"
 #include "qemu/rcu.h"
+#include "memlock.h"
 #include "spapr.h"
 #include "trace.h"
 
@@ -242,6 +243,24 @@ static bool vfio_spapr_expect_ram(SpaprDmaMapper *mapper, MemoryRegion *mr,
     return !class->expect_ram || class->expect_ram(sc, mr, errp);
 }
 
+static bool vfio_spapr_locked(const SpaprDmaMapper *mapper,
+                              const SpaprDmaGeometry *windows, unsigned count,
+                              SpaprDmaLocked *locked)
+{
+    VFIOSpaprContainer *sc = vfio_spapr_of_mapper((SpaprDmaMapper *)mapper);
+    VFIOSpaprContainerClass *class = VFIO_IOMMU_SPAPR_GET_CLASS(sc);
+
+    class->locked(sc, windows, count, locked);
+    return class->kvm_updates;
+}
+
+static char *vfio_spapr_remedy(SpaprDmaMapper *mapper,
+                               SpaprDmaLimitReason reason)
+{
+    return reason == SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY ?
+           vfio_memlock_remedy(mapper, 0) : NULL;
+}
+
 /*
  * What there is to see
  */
@@ -267,6 +286,7 @@ static void vfio_spapr_describe(SpaprDmaMapper *mapper,
 {
     VFIOSpaprContainer *sc = vfio_spapr_of_mapper(mapper);
     SpaprDmaVfioInfo *vfio = g_new0(SpaprDmaVfioInfo, 1);
+    uint64_t left;
 
     info->vfio = vfio;
     vfio->fd = sc->host.fd;
@@ -274,6 +294,9 @@ static void vfio_spapr_describe(SpaprDmaMapper *mapper,
     vfio->maps_refused = sc->maps_refused;
     vfio->bus_ram = vfio_spapr_bus_count(sc);
     VFIO_IOMMU_SPAPR_GET_CLASS(sc)->describe(sc, info);
+    left = vfio_memlock_left(vfio->locked);
+    vfio->has_lockable = left != UINT64_MAX;
+    vfio->lockable = vfio->has_lockable ? left : 0;
 }
 
 static void vfio_spapr_describe_window(SpaprDmaMapper *mapper,
@@ -300,6 +323,8 @@ static const SpaprDmaMapperOps vfio_spapr_mapper_ops = {
     .limits = vfio_spapr_limits,
     .can_start = vfio_spapr_can_start,
     .expect_ram = vfio_spapr_expect_ram,
+    .locked = vfio_spapr_locked,
+    .remedy = vfio_spapr_remedy,
     .describe = vfio_spapr_describe,
     .describe_window = vfio_spapr_describe_window,
 };
@@ -322,6 +347,13 @@ static int vfio_spapr_unregister_ram(void *opaque, void *vaddr, uint64_t size)
     return vfio_spapr_host_unregister(&sc->host, vaddr, size);
 }
 
+static char *vfio_spapr_register_remedy(void *opaque, uint64_t coming)
+{
+    const VFIOSpaprContainer *sc = opaque;
+
+    return vfio_memlock_remedy(&sc->mapper, coming);
+}
+
 /* Well-behaved guests have unmapped it themselves */
 static void vfio_spapr_vanished(void *opaque, AddressSpace *as, uint64_t addr,
                                 uint64_t size)
@@ -334,6 +366,7 @@ static void vfio_spapr_vanished(void *opaque, AddressSpace *as, uint64_t addr,
 static const VFIOPreregOps vfio_spapr_prereg_ops = {
     .register_ram = vfio_spapr_register_ram,
     .unregister_ram = vfio_spapr_unregister_ram,
+    .remedy = vfio_spapr_register_remedy,
     .vanished = vfio_spapr_vanished,
     .freeze = spapr_dma_freeze,
     .thaw = spapr_dma_thaw,
@@ -396,6 +429,7 @@ static bool vfio_spapr_setup(VFIOContainerBase *bcontainer, Error **errp)
         error_setg(errp, "device is not on a bus with sPAPR DMA windows");
         return false;
     }
+    spapr_dma_mapper_init(&sc->mapper, &vfio_spapr_mapper_ops, space);
     if (!vfio_spapr_get_info(sc, errp) || !class->open(sc, errp)) {
         return false;
     }
@@ -403,8 +437,7 @@ static bool vfio_spapr_setup(VFIOContainerBase *bcontainer, Error **errp)
         vfio_prereg_init(&sc->prereg, &vfio_spapr_prereg_ops, sc);
     }
     if ((class->registers_ram && !vfio_spapr_follow(sc, space, errp)) ||
-        !spapr_dma_mapper_register(&sc->mapper, &vfio_spapr_mapper_ops, space,
-                                   errp) ||
+        !spapr_dma_mapper_register(&sc->mapper, errp) ||
         !vfio_spapr_bus_listen(sc, space->as, errp)) {
         vfio_spapr_release(bcontainer);
         return false;

@@ -99,6 +99,11 @@ struct VFIOSpaprContainerClass {
      */
     bool (*can_share)(VFIOSpaprContainer *sc);
 
+    /* Add what the host locks for such windows */
+    void (*locked)(const VFIOSpaprContainer *sc,
+                   const SpaprDmaGeometry *windows, unsigned count,
+                   SpaprDmaLocked *locked);
+
     /**
      * @describe: say what kind of host this is, and what memory is locked
      *

@@ -738,10 +738,11 @@ static bool mirror_will_refuse(const Mirror *mirror)
 static void mirror_join(Mirror *mirror, bool sees_all)
 {
     bool expected = !mirror_will_refuse(mirror);
-    bool ok = spapr_dma_mapper_register(&mirror->mapper, &mirror_ops,
-                                        spapr_dma_space_find(
-                                            &phbs[0]->iommu_as), NULL);
+    bool ok;
 
+    spapr_dma_mapper_init(&mirror->mapper, &mirror_ops,
+                          spapr_dma_space_find(&phbs[0]->iommu_as));
+    ok = spapr_dma_mapper_register(&mirror->mapper, NULL);
     if (ok != expected) {
         fail("a mapper was registered: %d", ok);
     }

@@ -426,6 +426,11 @@ static void test_runs_bounded(void)
                                512);
     }
     assert_runs(t, LIOBN_64, 0, 1, "'runs': [], 'next': 32768");
+    /* One in 512 costs as much as 512 */
+    for (unsigned n = 100; n < 200; n++) {
+        spapr_put_tce(t, LIOBN_64, WINDOW_64 + n * 512 * PAGE, 0x4000000);
+    }
+    assert_runs(t, LIOBN_64, 51200, 1, "'runs': [], 'next': 83968");
     spapr_dma_quit(t);
 }
 

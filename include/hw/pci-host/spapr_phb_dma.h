@@ -45,6 +45,12 @@ typedef enum SpaprDdwResult {
 } SpaprDdwResult;
 
 /**
+ * spapr_phb_dma_class_init: what can be asked about the windows of any PHB
+ * @klass: class of PHBs, whose properties are set
+ */
+void spapr_phb_dma_class_init(ObjectClass *klass);
+
+/**
  * spapr_phb_dma_realize: make the PHB's windows, of which the default is there
  * @sphb: PHB whose address space and properties are set
  * @errp: set if a property or a LIOBN is unusable
@@ -83,6 +89,16 @@ typedef struct SpaprDdwOffer {
 SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
 
 /**
+ * spapr_phb_tell_offer: warn, once, that an offer is too small
+ * @sphb: a realized PHB
+ * @offer: what the guest is going to be told
+ *
+ * Too small for all of the guest's memory, while it has no window but the
+ * default one.
+ */
+void spapr_phb_tell_offer(SpaprPhbState *sphb, const SpaprDdwOffer *offer);
+
+/**
  * spapr_phb_page_sizes: what the property "pgsz" allows
  * @sphb: a PHB
  *
@@ -115,6 +131,17 @@ bool spapr_phb_limited_limit(SpaprPhbState *sphb, SpaprDmaLimiter *by);
  */
 bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
                                  const SpaprDmaWindow *window);
+
+/**
+ * spapr_phb_windows_wanted: windows that the guest should be able to have
+ * @sphb: a realized PHB
+ * @wanted: the geometries, SPAPR_PCI_DMA_MAX_WINDOWS at most
+ *
+ * The default one, and the dynamic one that is there or that Linux would make.
+ * Returns how many.
+ */
+unsigned spapr_phb_windows_wanted(SpaprPhbState *sphb,
+                                  SpaprDmaGeometry wanted[]);
 
 /**
  * spapr_phb_windows_reset: what ibm,reset-pe-dma-window does

@@ -23,6 +23,7 @@
 #include "qapi/qapi-types-spapr-dma.h"
 
 typedef struct SpaprDmaMapper SpaprDmaMapper;
+typedef struct SpaprDmaLocked SpaprDmaLocked;
 
 /**
  * SpaprDmaSpace: the windows of one address space, and their mappers
@@ -153,6 +154,24 @@ typedef struct SpaprDmaMapperOps {
     bool (*expect_ram)(SpaprDmaMapper *mapper, MemoryRegion *mr, Error **errp);
 
     /**
+     * @locked: add what the host locks for this mapper; may be NULL: nothing
+     *
+     * @windows, of which there are @count, are those that it mirrors or would.
+     * Returns whether KVM may have tables of them.  The mapper may not be
+     * registered yet.
+     */
+    bool (*locked)(const SpaprDmaMapper *mapper,
+                   const SpaprDmaGeometry *windows, unsigned count,
+                   SpaprDmaLocked *locked);
+
+    /**
+     * @remedy: say what can be done about a limit of this mapper
+     *
+     * Returns a part of a message, to be freed, or NULL.  May be NULL.
+     */
+    char *(*remedy)(SpaprDmaMapper *mapper, SpaprDmaLimitReason reason);
+
+    /**
      * @describe: say what this mapper is; may be NULL
      *
      * @info has the mapper's number and whether KVM can update it.
@@ -174,7 +193,8 @@ typedef struct SpaprDmaMapperOps {
  * @ops: what it can do
  * @sees_all: KVM must not handle hypercalls for windows of this space, since it
  *            cannot update the copy; see spapr_dma_mapper_set_sees_all()
- * @space: where it is registered, NULL if it is not
+ * @home: whose windows it is for
+ * @space: the same while it is registered, else NULL
  * @id: counts the mappers that the space has had, from 0
  *
  * All fields belong to spapr_dma_mapper.c.
@@ -182,6 +202,7 @@ typedef struct SpaprDmaMapperOps {
 struct SpaprDmaMapper {
     const SpaprDmaMapperOps *ops;
     bool sees_all;
+    SpaprDmaSpace *home;
     SpaprDmaSpace *space;
     uint32_t id;
     QLIST_ENTRY(SpaprDmaMapper) next;
@@ -196,10 +217,17 @@ struct SpaprDmaMapper {
 SpaprDmaSpace *spapr_dma_space_find(const AddressSpace *as);
 
 /**
- * spapr_dma_mapper_register: mirror the windows of a space
+ * spapr_dma_mapper_init: say what a mapper is going to do
  * @mapper: not registered
  * @ops: what it can do
  * @space: whose windows
+ */
+void spapr_dma_mapper_init(SpaprDmaMapper *mapper,
+                           const SpaprDmaMapperOps *ops, SpaprDmaSpace *space);
+
+/**
+ * spapr_dma_mapper_register: mirror the windows of a space
+ * @mapper: initialized and not registered
  * @errp: set to its reason if it cannot mirror what is there
  *
  * Each enabled window is added and its populated runs are replayed; windows
@@ -207,9 +235,7 @@ SpaprDmaSpace *spapr_dma_space_find(const AddressSpace *as);
  * otherwise, so hypercalls of these windows come to QEMU.  Returns false, with
  * nothing left in the mapper, if it refuses a window or a run.
  */
-bool spapr_dma_mapper_register(SpaprDmaMapper *mapper,
-                               const SpaprDmaMapperOps *ops,
-                               SpaprDmaSpace *space, Error **errp);
+bool spapr_dma_mapper_register(SpaprDmaMapper *mapper, Error **errp);
 
 /**
  * spapr_dma_mapper_unregister: stop mirroring

@@ -252,6 +252,13 @@ uint64_t spapr_dma_window_clear_some(SpaprDmaWindow *window, uint64_t index,
                                      uint64_t count);
 
 /**
+ * spapr_dma_ram_size: bytes of a window that maps all memory of the guest
+ *
+ * A power of two; what can be plugged later is in it.
+ */
+uint64_t spapr_dma_ram_size(void);
+
+/**
  * spapr_dma_budget_limit: bytes that the TCEs of all windows may take
  *
  * A guest can have QEMU keep memory for what it stores, however little RAM

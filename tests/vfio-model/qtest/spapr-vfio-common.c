@@ -77,6 +77,12 @@ VfioTest *vfio_boot(const char *topology, const char *quirk,
     return vfio_boot_under("", topology, quirk, options);
 }
 
+const char *vfio_unprivileged(void)
+{
+    return geteuid() ? "" :
+           "setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock ";
+}
+
 char *vfio_start(const char *wrapper, const char *topology,
                  const char *options, int *status)
 {
@@ -115,8 +121,8 @@ VfioTest *vfio_boot_pages(unsigned page, const char *topology,
 {
     g_autofree char *beside = g_path_get_dirname(getenv("VFIO_MODEL"));
     g_autofree char *wrapper = g_strdup_printf(
-        "env LD_PRELOAD=%s/libhost-pages.so HOST_PAGE=%u HUGE_PAGE=%u ",
-        beside, page, 2 * (unsigned)MiB);
+        "%senv LD_PRELOAD=%s/libhost-pages.so HOST_PAGE=%u HUGE_PAGE=%u ",
+        vfio_unprivileged(), beside, page, 2 * (unsigned)MiB);
 
     return vfio_boot_under(wrapper, topology, NULL, options);
 }
@@ -300,6 +306,16 @@ unsigned vfio_regions(VfioTest *v)
 
     qobject_unref(ledger);
     return count;
+}
+
+uint64_t vfio_locked(VfioTest *v)
+{
+    QDict *ledger = vfio_ledger(v);
+    uint64_t bytes = qdict_get_int(qdict_get_qdict(ledger, "live"),
+                                   "locked_bytes");
+
+    qobject_unref(ledger);
+    return bytes;
 }
 
 uint64_t vfio_registered(VfioTest *v)

@@ -27,6 +27,9 @@
 #define TWO         ONE "group 2\n" DEVICE(2)
 #define POWERNV     "host flavour=powernv\n"
 
+/* With a limit of locked memory that is not met, see vfio_unprivileged() */
+#define LIMITED     "host flavour=powernv memlock=4096T\n"
+
 /* A device on the command line */
 #define VFIO(n)     "-device vfio-pci,id=vf" #n ",addr=" #n ".0," \
                     "host=0001:0" #n ":00.0"
@@ -99,6 +102,13 @@ VfioTest *vfio_boot(const char *topology, const char *quirk,
  */
 VfioTest *vfio_boot_under(const char *wrapper, const char *topology,
                           const char *quirk, const char *options);
+
+/**
+ * vfio_unprivileged: a wrapper that lets a limit of locked memory hold
+ *
+ * Who may lock more than the limit (CAP_IPC_LOCK) has none.
+ */
+const char *vfio_unprivileged(void);
 
 /**
  * vfio_start: try to start a machine, and end it at once if that works
@@ -176,6 +186,11 @@ unsigned vfio_regions(VfioTest *v);
  * vfio_registered: how many bytes they have
  */
 uint64_t vfio_registered(VfioTest *v);
+
+/**
+ * vfio_locked: bytes that the host counts as locked memory
+ */
+uint64_t vfio_locked(VfioTest *v);
 
 /**
  * vfio_assert_host: the host has these windows

@@ -9,7 +9,8 @@
 
 static void test_query(void)
 {
-    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    VfioTest *v = vfio_boot_under(vfio_unprivileged(), LIMITED ONE, NULL,
+                                  VFIO1);
     SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
 
     g_assert_cmpint(q.status, ==, RTAS_OK);
@@ -22,6 +23,25 @@ static void test_query(void)
     vfio_quit(v);
 }
 
+static void test_query_no_limit(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+    g_assert_cmpint(q.status, ==, RTAS_OK);
+    g_assert_cmpuint(q.windows, ==, 1);
+    /* D10: the host counts nothing, but a guest needs no more than that */
+    g_assert_cmphex(q.largest, ==, 16 * GiB >> 16);
+    g_assert_cmphex(q.page_sizes, ==, 0x107);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 43).status, ==,
+                    RTAS_PARAM_ERROR);
+    g_assert_cmpint(spapr_ddw_create(v->t, 24, 35).status, ==,
+                    RTAS_HW_ERROR);
+    vfio_assert_host(v, JUST_DEFAULT);
+    vfio_create(v, 16, 34, WINDOW_64);
+    vfio_quit(v);
+}
+
 /*
  * B4: tables of windows are locked memory.  RAM and the default window's leave
  * less than 60 MiB, of which a page of 16 MiB takes 64 KiB for its 2^12 entries
@@ -29,9 +49,7 @@ static void test_query(void)
  */
 static void test_query_memlock(void)
 {
-    /* Who may lock more than the limit has none */
-    const char *wrapper = geteuid() ? "" :
-        "setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock ";
+    const char *wrapper = vfio_unprivileged();
     VfioTest *v = vfio_boot_under(wrapper, "host flavour=powernv memlock=320M\n"
                                   ONE, NULL, VFIO1);
     SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
@@ -198,6 +216,7 @@ int main(int argc, char **argv)
     vfio_test_init(&argc, &argv);
 
     qtest_add_func("spapr-vfio/query/B4", test_query);
+    qtest_add_func("spapr-vfio/query/D10-no-limit", test_query_no_limit);
     qtest_add_func("spapr-vfio/query/B4-memlock", test_query_memlock);
     qtest_add_func("spapr-vfio/query/small-host", test_query_small_host);
     qtest_add_func("spapr-vfio/query/one-window", test_query_one_window);

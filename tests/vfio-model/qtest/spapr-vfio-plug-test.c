@@ -25,7 +25,7 @@ static void test_plug_replays(void)
 static void test_plug_replays_huge(void)
 {
     const uint64_t last = WINDOW_64 + (1ULL << 43) - PAGE;
-    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    VfioTest *v = vfio_boot_under(vfio_unprivileged(), LIMITED ONE, NULL, "");
     SpaprDdwWindow w = vfio_create(v, 12, 43, WINDOW_64);
 
     vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);

@@ -74,7 +74,7 @@ static void test_container(void)
                      " 'page-sizes': [ 4096, 65536, 2097152, 16777216,"
                      "                 1073741824 ],"
                      " 'max-windows': 2, 'max-levels': 5, 'bus-ram': 0,"
-                     " 'maps-refused': 0, 'locked': 272629760, "
+                     " 'maps-refused': 0, 'locked': 272637952, "
                      REGISTERED " } }");
     assert_window(v, LIOBN_DEFAULT, "containers",
                   "[ { 'container': 0, 'start': 0, 'size': 1073741824,"
@@ -85,9 +85,9 @@ static void test_container(void)
                   "    'size': 67108864, 'page-size': 4096, 'levels': 1 } ]");
     assert_window(v, LIOBN_64, "handler", "'qemu-no-kvm'");
     /* 16 bytes for each of the 2^14 entries of the host */
-    assert_owner(v, "containers.0.vfio.locked", "272891904");
+    assert_owner(v, "containers.0.vfio.locked", "272900096");
     g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_64), ==, RTAS_OK);
-    assert_owner(v, "containers.0.vfio.locked", "272629760");
+    assert_owner(v, "containers.0.vfio.locked", "272637952");
     vfio_quit(v);
 }
 
@@ -210,11 +210,18 @@ static void test_v1(void)
 /* What a host that makes windows keeps a guest from */
 static void test_limits(void)
 {
-    VfioTest *v = vfio_boot("host flavour=powernv\n" ONE, NULL, VFIO1);
+    VfioTest *v = vfio_boot_under(vfio_unprivileged(), LIMITED ONE, NULL,
+                                  VFIO1);
 
     assert_owner(v, "phb.offer.max-tces", "1073741824");
     assert_owner(v, "phb.offer.max-tces-limit",
                  "{ 'reason': 'host-table', 'container': 0 }");
+    vfio_quit(v);
+
+    v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    assert_owner(v, "phb.offer.max-tces", "262144");
+    assert_owner(v, "phb.offer.max-tces-limit",
+                 "{ 'reason': 'guest-memory', 'container': 0 }");
     assert_owner(v, "phb.limited-offered", "false");
     assert_owner(v, "phb.limited-limit",
                  "{ 'reason': 'place', 'container': 0 }");
@@ -224,6 +231,13 @@ static void test_limits(void)
     assert_owner(v, "phb.offer.windows", "0");
     assert_owner(v, "phb.offer.windows-limit",
                  "{ 'reason': 'host-windows', 'container': 0 }");
+    vfio_quit(v);
+
+    v = vfio_boot(POWERNV ONE, NULL, "-global spapr-pci-host-bridge."
+                  "dma64_win_addr=0x400000000000000 " VFIO1);
+    assert_owner(v, "phb.offer.windows", "0");
+    assert_owner(v, "phb.offer.windows-limit",
+                 "{ 'reason': 'place', 'container': 0 }");
     vfio_quit(v);
 }
 
@@ -258,8 +272,7 @@ static void test_page_sizes(void)
 /* Locked memory is what is left of a limit, if there is one */
 static void test_locked_memory(void)
 {
-    const char *wrapper = geteuid() ? "" :
-        "setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock ";
+    const char *wrapper = vfio_unprivileged();
     VfioTest *v = vfio_boot_under(wrapper,
                                   "host flavour=powernv memlock=320M\n" ONE,
                                   NULL, VFIO1);
@@ -267,7 +280,12 @@ static void test_locked_memory(void)
     assert_owner(v, "phb.offer.max-tces", "512");
     assert_owner(v, "phb.offer.max-tces-limit",
                  "{ 'reason': 'locked-memory', 'container': 0 }");
-    assert_owner(v, "containers.0.vfio.lockable", "62914560");
+    assert_owner(v, "containers.0.vfio.lockable", "62906368");
+    vfio_quit(v);
+
+    v = vfio_boot_under(wrapper, "host flavour=p7 memlock=3G\n" ONE, NULL,
+                        VFIO1);
+    assert_owner(v, "containers.0.vfio.lockable", "1073741824");
     vfio_quit(v);
 
     v = vfio_boot_under(wrapper, "host flavour=powernv memlock=266272K\n" ONE,

@@ -48,8 +48,9 @@ static void test_create_levels(void)
 /* C7: more entries than 32 bits count, on a host that knows three levels */
 static void test_create_huge(void)
 {
-    VfioTest *v = vfio_boot("host flavour=powernv levels=3\n" ONE, NULL,
-                            VFIO1);
+    VfioTest *v = vfio_boot_under(vfio_unprivileged(), "host flavour=powernv"
+                                  " levels=3 memlock=4096T\n" ONE, NULL,
+                                  VFIO1);
 
     vfio_create(v, 24, 48, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0"
@@ -62,7 +63,8 @@ static void test_create_huge_pages(void)
 {
     VfioHugeRam ram = vfio_huge_ram_new(VFIO1);
     VfioTest *v = vfio_boot_pages(64 * KiB, "host flavour=powernv page=64K"
-                                  " backing=2M\n" ONE, ram.options);
+                                  " backing=2M memlock=4096T\n" ONE,
+                                  ram.options);
 
     vfio_create(v, 24, 53, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0"

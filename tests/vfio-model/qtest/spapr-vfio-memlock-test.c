@@ -1,0 +1,233 @@
+/*
+ * How much memory must be lockable, and who says so
+ *
+ * The limit is that of a process without CAP_IPC_LOCK, whoever runs the test.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qobject/qdict.h"
+#include "spapr-vfio-common.h"
+
+#define LOCKS       "this machine with its DMA windows locks "
+#define ONE_MORE    "in another container add "
+#define PLUGGABLE   " bytes, and "
+#define LARGEST     24          /* log2 of the largest page on offer */
+
+/* The second device has a PHB of its own, so a container of its own */
+#define VFIO2_APART "-device spapr-pci-host-bridge,index=1,id=phb1 " \
+                    "-device vfio-pci,id=vf2,bus=phb1.0,addr=2.0," \
+                    "host=0001:02:00.0 "
+
+/* The number behind @before in what was said */
+static uint64_t figure(const char *said, const char *before)
+{
+    const char *at = strstr(said, before);
+
+    g_assert_nonnull(at);
+    return g_ascii_strtoull(at + strlen(before), NULL, 10);
+}
+
+static char *host(uint64_t memlock, const char *groups)
+{
+    return g_strdup_printf("host flavour=powernv memlock=%" PRIu64 "\n%s",
+                           memlock, groups);
+}
+
+static VfioTest *boot(uint64_t memlock, const char *groups,
+                      const char *options)
+{
+    g_autofree char *topology = host(memlock, groups);
+
+    return vfio_boot_under(vfio_unprivileged(), topology, NULL, options);
+}
+
+/* What a machine says that does not start with so little; to be freed */
+static char *refused(uint64_t memlock, const char *groups,
+                     const char *options)
+{
+    g_autofree char *topology = host(memlock, groups);
+    int status;
+    char *said = vfio_start(vfio_unprivileged(), topology, options, &status);
+
+    g_assert_cmpint(status, !=, 0);
+    return said;
+}
+
+static uint64_t view_sum(VfioTest *v)
+{
+    QDict *answer = qtest_qmp(v->t->qts, "{'execute': 'query-spapr-dma'}");
+    QDict *info = qdict_get_qdict(answer, "return");
+    uint64_t sum = qdict_get_int(qdict_get_qdict(info, "locked-memory"),
+                                 "sum");
+
+    qobject_unref(answer);
+    return sum;
+}
+
+/* The guest has the window that Linux makes, in each of its PHBs */
+static void make_windows(VfioTest *v, unsigned ram_shift, unsigned phbs)
+{
+    uint64_t buid = v->t->buid;
+
+    for (unsigned n = 0; n < phbs; n++, v->t->buid++) {
+        SpaprDdwQuery q = spapr_ddw_query(v->t, 6);
+
+        g_assert_cmpuint(q.windows, ==, 1);
+        g_assert_cmphex(q.largest, >=, 1ULL << (ram_shift - LARGEST));
+        g_assert_cmpint(spapr_ddw_create(v->t, LARGEST, ram_shift).status, ==,
+                        RTAS_OK);
+    }
+    v->t->buid = buid;
+}
+
+typedef struct Rung {
+    const char *name;
+    const char *memory;
+    unsigned ram_shift;
+    const char *groups;
+    const char *devices;
+    unsigned containers;
+} Rung;
+
+static const Rung rungs[] = {
+    { "256M", "-m 256M,slots=0,maxmem=256M ", 28, ONE, VFIO1, 1 },
+    { "1G", "-m 1G,slots=0,maxmem=1G ", 30, ONE, VFIO1, 1 },
+    { "4G", "-m 4G,slots=0,maxmem=4G ", 32, ONE, VFIO1, 1 },
+    { "256M-two", "-m 256M,slots=0,maxmem=256M ", 28, TWO, VFIO1 VFIO2, 1 },
+    { "1G-two-apart", "-m 1G,slots=0,maxmem=1G ", 30, TWO,
+      VFIO1 VFIO2_APART, 2 },
+};
+
+/*
+ * D20: what the first message says is enough for all windows, so there is no
+ * second one; a page less is not.
+ */
+static void test_ladder(gconstpointer data)
+{
+    const Rung *r = data;
+    g_autofree char *options = g_strdup_printf("%s%s", r->memory, r->devices);
+    g_autofree char *said = refused(1 << 20, r->groups, options);
+    uint64_t sum = figure(said, LOCKS) +
+                   (r->containers - 1) * figure(said, ONE_MORE);
+    VfioTest *v = boot(sum, r->groups, options);
+
+    make_windows(v, r->ram_shift, r->containers);
+    g_assert_cmpuint(vfio_locked(v), ==, sum);
+    g_assert_cmpuint(view_sum(v), ==, sum);
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
+    vfio_quit(v);
+
+    v = boot(sum - PAGE, r->groups, options);
+    make_windows(v, r->ram_shift, r->containers - 1);
+    v->t->buid += r->containers - 1;
+    g_assert_cmphex(spapr_ddw_query(v->t, 6).largest, <,
+                    1ULL << (r->ram_shift - LARGEST));
+    vfio_quit(v);
+}
+
+/* D20: RAM can be locked, but not the default window's table */
+static void test_no_default(void)
+{
+    g_autofree char *said = refused(258 << 20, ONE, VFIO1);
+
+    g_assert_nonnull(strstr(said, "host cannot make a DMA window of"
+                            " 0x40000000 bytes"));
+    g_assert_cmpuint(figure(said, LOCKS), >, 260 << 20);
+    g_assert_nonnull(strstr(said, "the limit (RLIMIT_MEMLOCK) is 270532608"
+                            " bytes"));
+    g_assert_nonnull(strstr(said, "with libvirt remove <hard_limit>"));
+}
+
+/* There is just enough to start, and the guest's first query says so */
+static void test_offer_told_once(void)
+{
+    VfioTest *v = boot(261 << 20, ONE, VFIO1);
+    uint64_t sum = view_sum(v);
+    g_autofree char *says = g_strdup_printf(LOCKS "%" PRIu64, sum);
+
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
+    spapr_ddw_query(v->t, 6);
+    spapr_ddw_query(v->t, 5);
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "no more memory can be locked"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, says), ==, 1);
+    vfio_quit(v);
+}
+
+/* What device_add says has the sum with the DIMM, and is enough for it */
+static void test_dimm(void)
+{
+    const char *dimm = "{'driver': 'pc-dimm', 'id': 'd', 'memdev': 'm'}";
+    const char *options = VFIO1 "-object memory-backend-ram,id=m,size=256M ";
+    g_autofree char *said = refused(1 << 20, ONE, options);
+    uint64_t sum = figure(said, LOCKS), pluggable = figure(said, PLUGGABLE);
+    VfioTest *v = boot(sum, ONE, options);
+    g_autofree char *says = g_strdup_printf(LOCKS "%" PRIu64,
+                                            sum + (256 << 20));
+
+    g_assert_cmpuint(pluggable, ==, 768 << 20);
+    make_windows(v, 31, 1);     /* up to where DIMMs can be */
+    vfio_assert_not_plugged(v, dimm, says);
+    vfio_quit(v);
+
+    v = boot(sum + (256 << 20), ONE, options);
+    make_windows(v, 31, 1);
+    vfio_assert_plugged(v, dimm);
+    g_assert_cmpuint(vfio_locked(v), ==, sum + (256 << 20));
+    vfio_quit(v);
+}
+
+/* D21: why a guest is offered too little or nothing */
+static void assert_told(const char *topology, const char *options,
+                        const char *text)
+{
+    VfioTest *v = vfio_boot(topology, NULL, options);
+
+    spapr_ddw_query(v->t, 6);
+    spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(vfio_log_count(v, "the guest is offered"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, text), ==, 1);
+    vfio_quit(v);
+}
+
+static void test_told(void)
+{
+    assert_told("host flavour=p7\n" ONE, VFIO1, "has one window only");
+    assert_told("host flavour=powernv windows=1\n" ONE, VFIO1,
+                "the host has no more windows");
+    assert_told(POWERNV ONE, "-global spapr-pci-host-bridge.dma64_win_addr="
+                "0x400000000000000 " VFIO1, "no window can start at"
+                " dma64_win_addr");
+}
+
+static void test_not_told(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    spapr_ddw_query(v->t, 6);
+    vfio_create(v, 16, 31, WINDOW_64);
+    spapr_ddw_query(v->t, 6);   /* as a second kernel does */
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
+    vfio_quit(v);
+}
+
+int main(int argc, char **argv)
+{
+    vfio_test_init(&argc, &argv);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rungs); i++) {
+        g_autofree char *path = g_strdup_printf(
+            "spapr-vfio/memlock/D20-ladder/%s", rungs[i].name);
+
+        qtest_add_data_func(path, &rungs[i], test_ladder);
+    }
+    qtest_add_func("spapr-vfio/memlock/D20-no-default", test_no_default);
+    qtest_add_func("spapr-vfio/memlock/D20-offer-told-once",
+                   test_offer_told_once);
+    qtest_add_func("spapr-vfio/memlock/dimm", test_dimm);
+    qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
+    qtest_add_func("spapr-vfio/memlock/D21-not-told", test_not_told);
+    return g_test_run();
+}
