@@ -18,13 +18,20 @@
 #include "hw/ppc/spapr_dma_locked.h"
 #include "spapr_dma_private.h"
 
+static SpaprPhbState *space_phb(const SpaprDmaSpace *space)
+{
+    const SpaprDmaWindow *any = QLIST_FIRST(&space->windows);
+
+    return any ? (SpaprPhbState *)
+                 object_dynamic_cast(OBJECT(any)->parent,
+                                     TYPE_SPAPR_PCI_HOST_BRIDGE) : NULL;
+}
+
 /* Windows that the guest has or can be expected to make; returns how many */
 static unsigned wanted_windows(const SpaprDmaSpace *space,
                                SpaprDmaGeometry wanted[])
 {
-    const SpaprDmaWindow *any = QLIST_FIRST(&space->windows);
-    SpaprPhbState *sphb = (SpaprPhbState *)
-        object_dynamic_cast(OBJECT(any)->parent, TYPE_SPAPR_PCI_HOST_BRIDGE);
+    SpaprPhbState *sphb = space_phb(space);
 
     return sphb ? spapr_phb_windows_wanted(sphb, wanted) : 0;
 }
@@ -58,12 +65,15 @@ static void add_mirrored(const SpaprDmaSpace *space,
     }
 }
 
+/* Windows that KVM has, or would have if it could lock more */
 static void add_unmirrored(const SpaprDmaSpace *space, SpaprDmaLocked *locked)
 {
     const SpaprDmaWindow *window;
 
     QLIST_FOREACH(window, &space->windows, next) {
-        if (window->kvm_fd >= 0) {
+        if (spapr_dma_window_enabled(window) &&
+            (window->handler == SPAPR_DMA_HANDLER_KVM ||
+             window->handler == SPAPR_DMA_HANDLER_QEMU_KVM_NO_TABLE)) {
             locked->kvm_tables +=
                 spapr_dma_kvm_locked(window->geometry.entries);
         }
@@ -73,7 +83,6 @@ static void add_unmirrored(const SpaprDmaSpace *space, SpaprDmaLocked *locked)
 uint64_t spapr_dma_locked(const SpaprDmaMapper *joining,
                           SpaprDmaLocked *locked)
 {
-    bool locks = false;
     GHashTableIter iter;
     void *value;
 
@@ -85,12 +94,28 @@ uint64_t spapr_dma_locked(const SpaprDmaMapper *joining,
 
         if (here || !QLIST_EMPTY(&space->mappers)) {
             add_mirrored(space, here ? joining : NULL, locked);
-            locks = true;
         } else {
             add_unmirrored(space, locked);
         }
     }
-    return locks ? locked->ram + locked->host_tables + locked->kvm_tables : 0;
+    return locked->ram + locked->host_tables + locked->kvm_tables;
+}
+
+/* Is there a PHB where a device of the host can still come? */
+static bool free_phb(const SpaprDmaSpace *but)
+{
+    GHashTableIter iter;
+    void *value;
+
+    g_hash_table_iter_init(&iter, spapr_dma_machine()->spaces);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const SpaprDmaSpace *space = value;
+
+        if (space != but && QLIST_EMPTY(&space->mappers) && space_phb(space)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 uint64_t spapr_dma_locked_one_more(const SpaprDmaMapper *mapper)
@@ -99,9 +124,11 @@ uint64_t spapr_dma_locked_one_more(const SpaprDmaMapper *mapper)
     unsigned count = wanted_windows(mapper->home, wanted);
     SpaprDmaLocked locked = { };
 
-    /* If it is on another PHB, KVM has the default window's table there, too */
-    if (add_mapper(mapper, wanted, count, &locked) && count > 1) {
-        locked.kvm_tables = spapr_dma_kvm_locked(wanted[1].entries);
+    /* The default window of a PHB that is there already has been counted */
+    if (add_mapper(mapper, wanted, count, &locked)) {
+        for (unsigned n = free_phb(mapper->home); n < count; n++) {
+            locked.kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
+        }
     }
     return locked.host_tables + locked.kvm_tables;
 }

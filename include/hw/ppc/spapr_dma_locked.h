@@ -37,16 +37,16 @@ struct SpaprDmaLocked {
  *           set; NULL if there is none
  * @locked: the answer
  *
- * Returns the sum, 0 if no mapper locks anything.
+ * Returns the sum.
  */
 uint64_t spapr_dma_locked(const SpaprDmaMapper *joining,
                           SpaprDmaLocked *locked);
 
 /**
- * spapr_dma_locked_one_more: what another container of a space would add
- * @mapper: a mapper of the space, registered or not
+ * spapr_dma_locked_one_more: what another container would add
+ * @mapper: a mapper like that one's, registered or not
  *
- * Returns bytes.
+ * Returns bytes, enough for one on a PHB that is still to come.
  */
 uint64_t spapr_dma_locked_one_more(const SpaprDmaMapper *mapper);
 

@@ -82,6 +82,32 @@ static void make_windows(VfioTest *v, unsigned ram_shift, unsigned phbs)
     v->t->buid = buid;
 }
 
+/* Run the planner; returns what it has printed, and complained of, to be freed */
+static char *plan(const char *options, int *status)
+{
+    g_autofree char *run = g_strdup_printf("contrib/spapr-dma-memlock/"
+                                           "spapr-dma-memlock %s 2>&1",
+                                           options);
+    const char *shell[] = { "sh", "-c", run, NULL };
+    char *said;
+
+    g_assert_true(g_spawn_sync(NULL, (char **)shell, NULL, G_SPAWN_SEARCH_PATH,
+                               NULL, NULL, &said, NULL, status, NULL));
+    g_test_message("%s", said);
+    return said;
+}
+
+static uint64_t planned(const char *memory, unsigned containers)
+{
+    g_autofree char *options = g_strdup_printf(
+        "%s--devices %u --host-page 4K --tcg --bytes", memory, containers);
+    int status;
+    g_autofree char *said = plan(options, &status);
+
+    g_assert_cmpint(status, ==, 0);
+    return g_ascii_strtoull(said, NULL, 10);
+}
+
 typedef struct Rung {
     const char *name;
     const char *memory;
@@ -116,6 +142,7 @@ static void test_ladder(gconstpointer data)
     make_windows(v, r->ram_shift, r->containers);
     g_assert_cmpuint(vfio_locked(v), ==, sum);
     g_assert_cmpuint(view_sum(v), ==, sum);
+    g_assert_cmpuint(planned(r->memory, r->containers), ==, sum);
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
     vfio_quit(v);
 
@@ -202,6 +229,42 @@ static void test_told(void)
                 " dma64_win_addr");
 }
 
+/* What the planner says to an operator, and against wrong options */
+static void test_planner(void)
+{
+    static const struct {
+        const char *options, *says;
+    } wrong[] = {
+        { "", "-m is missing" },
+        { "-m 1Q", "-m wants a size such as 64G, not '1Q'" },
+        { "-m 0", "-m wants a size such as 64G, not '0'" },
+        { "-m 2G,maxmem=1G", "maxmem is less than the memory at the start" },
+        { "-m 2G,huge=1G", "-m knows maxmem= and slots=, not 'huge=1G'" },
+        { "-m 1G --devices -1", "--devices wants a number up to 1000" },
+        { "-m 1G --host-page 5K", "--host-page wants the size of a page such"
+          " as 64K, not '5K'" },
+        { "-m 1G --ram-page 1K", "--ram-page wants the size of a page" },
+        { "-m 1G more", "'more' is no option" },
+        { "--nothing", "wrong option" },
+    };
+    int status;
+    g_autofree char *said = plan("-m 512 --phbs 1", &status);
+
+    g_assert_cmpint(status, ==, 0);
+    g_assert_nonnull(strstr(said, "must be lockable"));
+    g_assert_nonnull(strstr(said, " 545652736 bytes\n"));
+    g_assert_nonnull(strstr(said, "ulimit -l 532864\n"));
+    g_assert_nonnull(strstr(said, "LimitMEMLOCK=545652736\n"));
+    g_assert_nonnull(strstr(said, "allows 4315938816 by itself, which is"
+                            " enough"));
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+        g_autofree char *complaint = plan(wrong[i].options, &status);
+
+        g_assert_cmpint(WEXITSTATUS(status), ==, 2);
+        g_assert_nonnull(strstr(complaint, wrong[i].says));
+    }
+}
+
 static void test_not_told(void)
 {
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
@@ -227,6 +290,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/memlock/D20-offer-told-once",
                    test_offer_told_once);
     qtest_add_func("spapr-vfio/memlock/dimm", test_dimm);
+    qtest_add_func("spapr-vfio/memlock/planner", test_planner);
     qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
     qtest_add_func("spapr-vfio/memlock/D21-not-told", test_not_told);
     return g_test_run();
