@@ -147,33 +147,42 @@ class LiveHost(powerhost.Host):
         return self.sh('echo $DEVICES')[0].split()
 
 
-class HostGuest(Guest):
-    """QEMU with the guest program in a LiveHost; use as a context manager.
+def qemu(devices=(), processors=1, memory='256M', preload=('odd-host.so',),
+         more=(), locked='unlimited'):
+    """The shell command that becomes the QEMU of a HostGuest.
 
     devices: -device arguments; processors: how many; memory: argument of -m;
     preload: libraries of /in between QEMU and the host; more: arguments;
-    odd: how the host is from the start, see odd-host.c
+    locked: KiB of memory that may be locked
+    """
+    command = ['/qemu/qemu-system-ppc64', '-L', '/qemu', '-M', MACHINE,
+               '-cpu', 'power9', '-m', memory, '-smp', str(processors),
+               '-accel', 'kvm', '-nodefaults', '-display', 'none',
+               '-kernel', '/in/guest', '-D', '/tmp/trace',
+               '-name', 'guest,debug-threads=on',
+               '-chardev', 'pipe,id=console,path=/dev/vport0p3',
+               '-serial', 'chardev:console',
+               '-chardev', 'pipe,id=monitor,path=/dev/vport0p2',
+               '-mon', 'monitor,mode=control', *more]
+    for device in devices:
+        command += ['-device', device]
+    libraries = ':'.join('/in/' + name for name in preload)
+    return (f'ulimit -l {locked}; LD_PRELOAD={libraries} exec '
+            f'{shlex.join(command)}')
+
+
+class HostGuest(Guest):
+    """QEMU with the guest program in a LiveHost; use as a context manager.
+
+    odd: how the host is from the start, see odd-host.c; options: of qemu()
     """
 
-    def __init__(self, host, devices=(), processors=1, memory='256M',
-                 preload=('odd-host.so',), more=(), odd=()):
+    def __init__(self, host, devices=(), odd=(), **options):
         self.host, self.console = host, host.console
-        command = ['/qemu/qemu-system-ppc64', '-L', '/qemu', '-M', MACHINE,
-                   '-cpu', 'power9', '-m', memory, '-smp', str(processors),
-                   '-accel', 'kvm', '-nodefaults', '-display', 'none',
-                   '-kernel', '/in/guest', '-D', '/tmp/trace',
-                   '-name', 'guest,debug-threads=on',
-                   '-chardev', 'pipe,id=console,path=/dev/vport0p3',
-                   '-serial', 'chardev:console',
-                   '-chardev', 'pipe,id=monitor,path=/dev/vport0p2',
-                   '-mon', 'monitor,mode=control', *more]
-        for device in devices:
-            command += ['-device', device]
         host.forget()
         host.odd(*odd)
-        libraries = ':'.join('/in/' + name for name in preload)
-        host.sh(f'rm -f /tmp/trace; LD_PRELOAD={libraries} '
-                f'{shlex.join(command)} > /tmp/log 2>&1 & pid=$!')
+        host.sh(f'rm -f /tmp/trace; ({qemu(devices, **options)}) > /tmp/log '
+                '2>&1 & pid=$!')
         # It closes its socket in the end, but the next QEMU needs the port
         self.qmp = QEMUMonitorProtocol(host.monitor.socket.dup())
         self.qmp.settimeout(LIMIT)

@@ -14,6 +14,7 @@
  *             away for a while when it was made, and before one is undone;
  *             so is a vCPU that has let go of a lock, the BQL above all, on
  *             its way into KVM (run QEMU with -name debug-threads=on)
+ *   user      QEMU is run by an ordinary user
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,6 +38,7 @@
 #define BIG_LIOBN     0x80000001u
 #define H_STUFF_TCE   0x138
 #define AWAY_US       20000
+#define ORDINARY_USER 1000
 
 static int (*real_ioctl)(int, unsigned long, ...);
 static int vfio_device = -1;    /* KVM's end of VFIO */
@@ -50,6 +52,17 @@ static bool odd(const char *how)
 
     snprintf(path, sizeof(path), "/tmp/odd/%s", how);
     return (asked && !strcmp(asked, how)) || !access(path, F_OK);
+}
+
+__attribute__((constructor)) static void become_user(void)
+{
+    if (odd("user") && (setresgid(ORDINARY_USER, ORDINARY_USER,
+                                  ORDINARY_USER) ||
+                        setresuid(ORDINARY_USER, ORDINARY_USER,
+                                  ORDINARY_USER))) {
+        perror("odd-host");
+        _exit(1);
+    }
 }
 
 static const struct kvm_vfio_spapr_tce *connects_big(int fd,
