@@ -17,6 +17,7 @@ help:
 	@echo 'make check        all tests; ends with a line of counts'
 	@echo 'make check-TIER   one tier: $(TIERS)'
 	@echo 'make check-abi    the model of a VFIO host against six real kernels'
+	@echo 'make check-libvirt  what the manual says to type, with libvirt'
 	@echo 'make check-model  a VFIO host that fails, call by call; base and ours'
 	@echo 'make check-stock  what the unmodified base gets wrong, and its own tests'
 	@echo 'make bench        compare speed and scale with the unmodified base'
@@ -48,6 +49,9 @@ check-abi: setup
 		build/project/tests/vfio-model/vfio-model \
 		build/project/tests/abi/abi-test \
 		build/project/tests/abi/abi-test.ppc64le
+
+check-libvirt: setup
+	@scripts/check libvirt
 
 check-model: setup
 	@scripts/build-target build/asan.stamp asan
@@ -100,4 +104,5 @@ distclean:
 
 .NOTPARALLEL:
 .PHONY: all help setup demo check $(TIERS:%=check-%) check-abi \
-        check-model check-stock bench bench-quick soak clean distclean
+        check-libvirt check-model check-stock bench bench-quick soak clean \
+        distclean

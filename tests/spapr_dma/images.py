@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a ppc64le machine boots: Debian kernels and initramfs images.
 
-What comes from Debian is named here; tests/guest/fetch fetches all of it.
+What comes from Debian is named here; tests/guest/fetch fetches it.
 Packages are unpacked below build/deb by scripts/debs, whole or not at all.
 An initramfs is one or more cpio archives one after the other, uncompressed:
 a base that changes only with its ingredients, kept below build/images, and
@@ -43,6 +43,11 @@ PACKAGES = {
              'librte-meter23', 'librte-net23', 'librte-pci23',
              'librte-ring23', 'librte-telemetry23', 'libfdt1'),
 }
+# The same, with all that they depend on
+WITH_DEPENDENCIES = {
+    'libvirt': ('bookworm', 'ppc64el', 'libvirt-clients', 'libvirt-daemon',
+                'libvirt-daemon-driver-qemu'),
+}
 
 
 class Lock:
@@ -69,17 +74,19 @@ def debs(*args):
     return done.stdout
 
 
-def unpack(name, suite, arch, *packages):
+def unpack(name, suite, arch, *packages, verb='unpack'):
     """Directory with the files of packages; downloaded if need be."""
     where = BUILD / 'deb' / name
     with Lock('deb-' + name):
         if not where.exists():
-            debs('unpack', suite, arch, str(where), *packages)
+            debs(verb, suite, arch, str(where), *packages)
     return where
 
 
 def unpacked(name):
-    """Directory with the files of those of PACKAGES."""
+    """Directory with the files of those of PACKAGES or WITH_DEPENDENCIES."""
+    if name in WITH_DEPENDENCIES:
+        return unpack(name, *WITH_DEPENDENCIES[name], verb='unpack-deps')
     return unpack(name, *PACKAGES[name])
 
 
