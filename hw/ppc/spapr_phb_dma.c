@@ -32,6 +32,9 @@
 /* How many places there are for windows */
 #define PHB_PLACES 2
 
+/* Where a huge window goes on bare metal */
+#define PHB_ANY_PLACE_64 (1ULL << 59)
+
 /* The n-th window, or NULL if realize did not come that far */
 static SpaprDmaWindow *phb_window(SpaprPhbState *sphb, unsigned n)
 {
@@ -255,22 +258,23 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
     return offer_of_limits(&limits);
 }
 
-static const char *limit_meaning(SpaprDmaLimitReason reason)
+static const char *limit_meaning(const SpaprDmaLimiter *by)
 {
     static const char *const meaning[] = {
         [SPAPR_DMA_LIMIT_REASON_MACHINE] = "the machine has no more",
         [SPAPR_DMA_LIMIT_REASON_PROPERTY] =
             "a property of the PCI host bridge says so: see ddw and pgsz",
         [SPAPR_DMA_LIMIT_REASON_IN_USE] = "the guest has the others",
-        [SPAPR_DMA_LIMIT_REASON_PLACE] = "no window can start at"
-            " dma64_win_addr: leave that property alone, or set it to an"
-            " address at which the host starts windows",
+        [SPAPR_DMA_LIMIT_REASON_PLACE] = "dma64_win_addr lies in another"
+            " window",
         [SPAPR_DMA_LIMIT_REASON_HOST_PAGE_SIZES] = "the host has no page size"
             " that fits: add 0x1000 or 0x10000 to pgsz, or back the guest's"
             " memory by larger pages",
         [SPAPR_DMA_LIMIT_REASON_HOST_TABLE] = "the host makes no larger"
             " tables: add larger pages to pgsz",
-        [SPAPR_DMA_LIMIT_REASON_HOST_WINDOWS] = "the host has no more windows",
+        [SPAPR_DMA_LIMIT_REASON_HOST_WINDOWS] = "the host has no more"
+            " windows; a guest that removes the default one, as Linux does,"
+            " gets one",
         [SPAPR_DMA_LIMIT_REASON_ONE_WINDOW] = "the host, or a device with"
             " x-spapr-v1=on, has one window only",
         [SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY] = "no more memory can be"
@@ -278,7 +282,11 @@ static const char *limit_meaning(SpaprDmaLimitReason reason)
         [SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY] = "its memory needs no more",
     };
 
-    return meaning[reason];
+    if (by->reason == SPAPR_DMA_LIMIT_REASON_PLACE && by->mapper) {
+        return "the host starts no window at dma64_win_addr: leave that"
+               " property alone, or set it to where the host does";
+    }
+    return meaning[by->reason];
 }
 
 /* Is there a window besides the default one? */
@@ -317,8 +325,8 @@ void spapr_phb_tell_offer(SpaprPhbState *sphb, const SpaprDdwOffer *offer)
                                   " of 0x%" PRIx64 " that its memory needs",
                                   size, wanted) :
                   g_strdup("no DMA window but the default one");
-    warn_report("%s: the guest is offered %s, so DMA is slow: %s%s%s",
-                sphb->dtbusname, what, limit_meaning(by->reason),
+    warn_report("%s: the guest is offered %s: %s%s%s", sphb->dtbusname, what,
+                limit_meaning(by),
                 remedy ? "; " : "", remedy ?: "");
 }
 
@@ -502,8 +510,8 @@ static bool phb_default_fits(const SpaprPhbState *sphb, Error **errp)
         sphb->dma_win_size > 4 * GiB - sphb->dma_win_addr) {
         error_setg(errp, "default DMA window at 0x%" HWADDR_PRIx " of 0x%"
                    HWADDR_PRIx " bytes is not in 4 KiB pages below 4 GiB:"
-                   " change dma_win_addr or dma_win_size",
-                   sphb->dma_win_addr, sphb->dma_win_size);
+                   " change dma_win_addr or dma_win_size, to 0 and 1G for"
+                   " example", sphb->dma_win_addr, sphb->dma_win_size);
         return false;
     }
     return true;
@@ -525,6 +533,12 @@ static bool phb_dynamic_fit(const SpaprPhbState *sphb, Error **errp)
                    " 0x%" PRIx64 ", the smallest page in pgsz: use 0x%" PRIx64
                    ", for example", sphb->dma64_win_addr, smallest,
                    ROUND_DOWN(sphb->dma64_win_addr, smallest));
+        return false;
+    }
+    if (UINT64_MAX - sphb->dma64_win_addr < smallest) {
+        error_setg(errp, "dma64_win_addr=0x%" PRIx64 " leaves no room for a"
+                   " page of 0x%" PRIx64 " bytes: use 0x%llx, for example",
+                   sphb->dma64_win_addr, smallest, PHB_ANY_PLACE_64);
         return false;
     }
     return true;

@@ -830,8 +830,8 @@ static void assert_phb_refused(SpaprDmaTest *t, uint64_t addr, uint64_t size)
 {
     g_autofree char *wanted = g_strdup_printf(
         "default DMA window at 0x%" PRIx64 " of 0x%" PRIx64 " bytes is not in"
-        " 4 KiB pages below 4 GiB: change dma_win_addr or dma_win_size", addr,
-        size);
+        " 4 KiB pages below 4 GiB: change dma_win_addr or dma_win_size, to 0"
+        " and 1G for example", addr, size);
     QDict *answer = qtest_qmp(t->qts, "{ 'execute': 'device_add', "
                               "'arguments': { "
                               "'driver': 'spapr-pci-host-bridge', "

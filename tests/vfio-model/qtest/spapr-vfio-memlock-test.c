@@ -225,7 +225,7 @@ static void test_told(void)
     assert_told("host flavour=powernv windows=1\n" ONE, VFIO1,
                 "the host has no more windows");
     assert_told(POWERNV ONE, "-global spapr-pci-host-bridge.dma64_win_addr="
-                "0x400000000000000 " VFIO1, "no window can start at"
+                "0x400000000000000 " VFIO1, "the host starts no window at"
                 " dma64_win_addr");
 }
 
