@@ -32,6 +32,7 @@
 
 typedef struct Machine {
     uint64_t ram, max_ram;
+    uint64_t other_ram;     /* of devices, such as a display's */
     uint64_t devices;       /* containers, as libvirt makes them: one each */
     uint64_t other_phbs;    /* with no device of the host */
     uint64_t host_page;     /* of the host's kernel */
@@ -52,6 +53,7 @@ static const char usage[] =
 "  --devices N            devices that share no container (default 1)\n"
 "  --phbs N               PCI host bridges with no device of the host\n"
 "                         (default 0; with libvirt 1)\n"
+"  --other-ram SIZE       RAM of devices: 16M for VGA, the size of ivshmem\n"
 "  --host-page SIZE       pages of the host's kernel (default 64K)\n"
 "  --ram-page SIZE        pages that back the guest's RAM (default: those)\n"
 "  --tcg                  the machine is emulated\n"
@@ -141,7 +143,8 @@ static uint64_t window_size(const Machine *machine)
 /* The largest page of the host that fits in @page, and in a page of RAM */
 static uint64_t host_dma_page(const Machine *machine, uint64_t page)
 {
-    static const uint64_t pages[] = { 16 * MiB, 2 * MiB, 64 * KiB };
+    /* POWER9 has no 16 MiB, and POWER8 needs less with it */
+    static const uint64_t pages[] = { 2 * MiB, 64 * KiB };
     uint64_t most = MIN(page, machine->ram_page);
 
     for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
@@ -175,10 +178,13 @@ static Sum add_up(const Machine *machine)
     add_window(machine, window_size(machine), LARGEST_PAGE, &sum);
     if (machine->kvm) {
         sum.kvm_tables += machine->other_phbs *
-            spapr_locked_kvm_table(machine->host_page,
-                                   DEFAULT_WINDOW / DEFAULT_PAGE);
+            (spapr_locked_kvm_table(machine->host_page,
+                                    DEFAULT_WINDOW / DEFAULT_PAGE) +
+             spapr_locked_kvm_table(machine->host_page,
+                                    MAX(window_size(machine) / LARGEST_PAGE,
+                                        1)));
     }
-    sum.all = machine->ram + sum.host_tables + sum.kvm_tables;
+    sum.all = machine->ram + machine->other_ram + sum.host_tables + sum.kvm_tables;
     return sum;
 }
 
@@ -198,7 +204,8 @@ static void print(const Machine *machine, const Sum *sum)
     uint64_t pluggable = machine->max_ram - machine->ram;
     uint64_t all = sum->all + pluggable;
 
-    printf("RAM                  %20" PRIu64 "\n", machine->ram);
+    printf("RAM                  %20" PRIu64 "\n",
+           machine->ram + machine->other_ram);
     printf("tables of the host   %20" PRIu64 "\n", sum->host_tables);
     printf("tables of KVM        %20" PRIu64 "\n", sum->kvm_tables);
     printf("must be lockable     %20" PRIu64 " bytes\n", sum->all);
@@ -207,9 +214,9 @@ static void print(const Machine *machine, const Sum *sum)
     }
     printf("\nshell:    ulimit -l %" PRIu64 "\n", DIV_ROUND_UP(all, KiB));
     printf("systemd:  LimitMEMLOCK=%" PRIu64 "\n", all);
-    printf("libvirt:  allows %" PRIu64 " by itself, which is %s\n",
+    printf("libvirt:  allows %" PRIu64 " by itself, which is %s at the start\n",
            libvirt_allows(machine),
-           libvirt_allows(machine) >= all ? "enough" : "too little");
+           libvirt_allows(machine) >= sum->all ? "enough" : "too little");
     printf("          <hard_limit> limits all memory of QEMU as well: leave it"
            " out, or have\n          <memtune><hard_limit unit='KiB'>%" PRIu64
            "</hard_limit></memtune>\n", DIV_ROUND_UP(all + QEMU_OWN, KiB));
@@ -217,10 +224,11 @@ static void print(const Machine *machine, const Sum *sum)
 
 int main(int argc, char **argv)
 {
-    enum { DEVICES = 256, PHBS, HOST_PAGE, RAM_PAGE, TCG, BYTES, HELP };
+    enum { DEVICES = 256, PHBS, OTHER_RAM, HOST_PAGE, RAM_PAGE, TCG, BYTES, HELP };
     static const struct option options[] = {
         { "devices", required_argument, NULL, DEVICES },
         { "phbs", required_argument, NULL, PHBS },
+        { "other-ram", required_argument, NULL, OTHER_RAM },
         { "host-page", required_argument, NULL, HOST_PAGE },
         { "ram-page", required_argument, NULL, RAM_PAGE },
         { "tcg", no_argument, NULL, TCG },
@@ -243,6 +251,9 @@ int main(int argc, char **argv)
             break;
         case PHBS:
             machine.other_phbs = count_of("--phbs", optarg);
+            break;
+        case OTHER_RAM:
+            machine.other_ram = size_of("--other-ram", optarg);
             break;
         case HOST_PAGE:
             machine.host_page = page_of("--host-page", optarg);

@@ -48,32 +48,47 @@ static bool add_mapper(const SpaprDmaMapper *mapper,
 static void add_mirrored(const SpaprDmaSpace *space,
                          const SpaprDmaMapper *joining, SpaprDmaLocked *locked)
 {
-    SpaprDmaGeometry wanted[SPAPR_PCI_DMA_MAX_WINDOWS];
+    SpaprDmaGeometry wanted[SPAPR_PHB_WINDOWS_WANTED];
     unsigned count = wanted_windows(space, wanted);
     const SpaprDmaMapper *mapper;
-    bool with_kvm = true;
+    bool kvm = true;
 
     QLIST_FOREACH(mapper, &space->mappers, next) {
-        with_kvm &= add_mapper(mapper, wanted, count, locked);
+        kvm &= add_mapper(mapper, wanted, count, locked);
         joining = joining == mapper ? NULL : joining;
     }
     if (joining) {
-        with_kvm &= add_mapper(joining, wanted, count, locked);
+        kvm &= add_mapper(joining, wanted, count, locked);
     }
-    for (unsigned n = 0; with_kvm && n < count; n++) {
+    for (unsigned n = 0; kvm && n < count; n++) {
         locked->kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
     }
 }
 
-/* Windows that KVM has, or would have if it could lock more */
+/* Does KVM have this window, or would it if it could lock more? */
+static bool with_kvm(const SpaprDmaWindow *window)
+{
+    return spapr_dma_window_enabled(window) &&
+           (window->handler == SPAPR_DMA_HANDLER_KVM ||
+            window->handler == SPAPR_DMA_HANDLER_QEMU_KVM_NO_TABLE);
+}
+
 static void add_unmirrored(const SpaprDmaSpace *space, SpaprDmaLocked *locked)
 {
+    SpaprDmaGeometry wanted[SPAPR_PHB_WINDOWS_WANTED];
+    unsigned count = wanted_windows(space, wanted);
     const SpaprDmaWindow *window;
+    bool any = false;
 
     QLIST_FOREACH(window, &space->windows, next) {
-        if (spapr_dma_window_enabled(window) &&
-            (window->handler == SPAPR_DMA_HANDLER_KVM ||
-             window->handler == SPAPR_DMA_HANDLER_QEMU_KVM_NO_TABLE)) {
+        any |= with_kvm(window);
+    }
+    for (unsigned n = 0; any && n < count; n++) {
+        locked->kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
+    }
+    /* A VIO device, whose window is what it is */
+    QLIST_FOREACH(window, &space->windows, next) {
+        if (!count && with_kvm(window)) {
             locked->kvm_tables +=
                 spapr_dma_kvm_locked(window->geometry.entries);
         }
@@ -120,13 +135,13 @@ static bool free_phb(const SpaprDmaSpace *but)
 
 uint64_t spapr_dma_locked_one_more(const SpaprDmaMapper *mapper)
 {
-    SpaprDmaGeometry wanted[SPAPR_PCI_DMA_MAX_WINDOWS];
+    SpaprDmaGeometry wanted[SPAPR_PHB_WINDOWS_WANTED];
     unsigned count = wanted_windows(mapper->home, wanted);
     SpaprDmaLocked locked = { };
 
-    /* The default window of a PHB that is there already has been counted */
-    if (add_mapper(mapper, wanted, count, &locked)) {
-        for (unsigned n = free_phb(mapper->home); n < count; n++) {
+    /* KVM's tables for a PHB that is there already have been counted */
+    if (add_mapper(mapper, wanted, count, &locked) && !free_phb(mapper->home)) {
+        for (unsigned n = 0; n < count; n++) {
             locked.kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
         }
     }

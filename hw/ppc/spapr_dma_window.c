@@ -531,6 +531,21 @@ SpaprDmaWindow *spapr_dma_window_new(DeviceState *owner, uint32_t liobn,
 
 /* ---- the window as a device ---- */
 
+/* In order of their numbers: some hosts want the default window first */
+static void space_add_window(SpaprDmaSpace *space, SpaprDmaWindow *window)
+{
+    SpaprDmaWindow *last = QLIST_FIRST(&space->windows);
+
+    while (last && QLIST_NEXT(last, next)) {
+        last = QLIST_NEXT(last, next);
+    }
+    if (last) {
+        QLIST_INSERT_AFTER(last, window, next);
+    } else {
+        QLIST_INSERT_HEAD(&space->windows, window, next);
+    }
+}
+
 static void window_realize(DeviceState *dev, Error **errp)
 {
     SpaprDmaWindow *window = SPAPR_DMA_WINDOW(dev);
@@ -543,7 +558,7 @@ static void window_realize(DeviceState *dev, Error **errp)
     memory_region_init_iommu(&window->iommu, sizeof(window->iommu),
                              TYPE_SPAPR_IOMMU_MEMORY_REGION, OBJECT(dev),
                              iommu, 0);
-    QLIST_INSERT_HEAD(&window->space->windows, window, next);
+    space_add_window(window->space, window);
     g_hash_table_insert(window->machine->windows,
                         GUINT_TO_POINTER(window->liobn), window);
     spapr_dma_migration_register(window);

@@ -81,15 +81,20 @@ static SpaprDmaGeometry phb_default_geometry(const SpaprPhbState *sphb)
  * A stream from QEMU 10.0 may have the flag set on a window that the guest
  * created with the default one's number, so look at the geometry, too.
  */
-bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
-                                 const SpaprDmaWindow *window)
+static bool phb_is_like_default(const SpaprPhbState *sphb,
+                                const SpaprDmaWindow *window)
 {
     SpaprDmaGeometry geometry = phb_default_geometry(sphb);
 
-    return window->def_win &&
-           window->geometry.bus_offset == geometry.bus_offset &&
+    return window->geometry.bus_offset == geometry.bus_offset &&
            window->geometry.page_shift == geometry.page_shift &&
            window->geometry.entries == geometry.entries;
+}
+
+bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
+                                 const SpaprDmaWindow *window)
+{
+    return window->def_win && phb_is_like_default(sphb, window);
 }
 
 /*
@@ -276,7 +281,8 @@ static const char *limit_meaning(const SpaprDmaLimiter *by)
             " windows; a guest that removes the default one, as Linux does,"
             " gets one",
         [SPAPR_DMA_LIMIT_REASON_ONE_WINDOW] = "the host, or a device with"
-            " x-spapr-v1=on, has one window only",
+            " x-spapr-v1=on, has one window only; a guest that removes the"
+            " default one, as Linux does, gets it",
         [SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY] = "no more memory can be"
             " locked",
         [SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY] = "its memory needs no more",
@@ -313,10 +319,11 @@ void spapr_phb_tell_offer(SpaprPhbState *sphb, const SpaprDdwOffer *offer)
         size = offer->max_tces << (63 - clz64(offer->page_sizes));
         by = &offer->limits.max_tces_by;
     }
-    if (sphb->ddw_told || size >= wanted || phb_has_dynamic(sphb)) {
+    if (size >= wanted || phb_has_dynamic(sphb) ||
+        sphb->ddw_told & BIT(by->reason)) {
         return;
     }
-    sphb->ddw_told = true;
+    sphb->ddw_told |= BIT(by->reason);
     if (by->mapper && by->mapper->ops->remedy) {
         remedy = by->mapper->ops->remedy((SpaprDmaMapper *)by->mapper,
                                          by->reason);
@@ -407,13 +414,13 @@ unsigned spapr_phb_windows_wanted(SpaprPhbState *sphb,
     for (unsigned n = 0; n < spapr_phb_windows_supported(sphb); n++) {
         const SpaprDmaWindow *window = phb_window(sphb, n);
 
-        if (count < SPAPR_PCI_DMA_MAX_WINDOWS &&
-            spapr_dma_window_enabled(window) &&
-            !spapr_phb_window_is_default(sphb, window)) {
+        /* The default one is like itself even while it is being made */
+        if (spapr_dma_window_enabled(window) &&
+            !phb_is_like_default(sphb, window)) {
             wanted[count++] = window->geometry;
         }
     }
-    if (count < SPAPR_PCI_DMA_MAX_WINDOWS) {
+    if (count == 1) {
         wanted[count++] = phb_expected_geometry(sphb);
     }
     return count;

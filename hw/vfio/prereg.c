@@ -338,8 +338,10 @@ static bool vfio_prereg_add_ram(VFIOPreregFollower *follower,
     VFIOPreregRange range = vfio_prereg_range(section);
     VFIOPreregSection *note = vfio_prereg_note(follower, section);
 
+    /* The memory map that has it is not there yet, but for the first one */
     if (!vfio_prereg_add(follower->prereg, &range,
-                         memory_region_name(section->mr), 0, errp)) {
+                         memory_region_name(section->mr),
+                         follower->started ? range.size : 0, errp)) {
         return false;
     }
     vfio_prereg_count(follower->prereg, range.vaddr, range.size, 1);

@@ -41,7 +41,7 @@
 /* A guest can have a window of this size, however little memory it has */
 #define V2_ANY_SIZE (16 * GiB)
 
-/* Guests that map all memory do it in no smaller pages */
+/* Guests that map all memory do it in no smaller pages if there are others */
 #define V2_SANE_PAGE_SHIFT 16
 
 /* Linux makes no window on bare metal whose bus addresses need more bits */
@@ -300,6 +300,7 @@ static bool v2_needs_placeholder(VFIOSpaprContainer *sc,
 static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
 {
     ERRP_GUARD();
+    const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2(sc);
     uint64_t wanted = hw->start, start;
     V2Request want = {
         .size = hw->size,
@@ -317,6 +318,10 @@ static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
         error_setg(errp, "host makes only DMA windows whose size is a power of"
                    " two, not of 0x%" PRIx64 " bytes", want.size);
         return false;
+    }
+    /* A small one in the smallest pages would be taken for a default window */
+    if (v2->apart && wanted == v2->other_place) {
+        want.size = MAX(want.size, 2 * sc->info.size);
     }
     want.levels = v2_levels(sc, want.size >> want.page_shift);
     ret = v2_try_create(sc, &want, &start);
@@ -415,8 +420,12 @@ static void v2_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
                                      SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY);
         }
     }
-    spapr_dma_limit_max_tces(limits, v2_sane_size() >> V2_SANE_PAGE_SHIFT,
-                             SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY);
+    if (limits->page_sizes) {
+        spapr_dma_limit_max_tces(limits, v2_sane_size() >>
+                                 MIN(V2_SANE_PAGE_SHIFT,
+                                     63 - clz64(limits->page_sizes)),
+                                 SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY);
+    }
     QLIST_FOREACH(hw, &sc->windows, next) {
         left -= !!left;
     }

@@ -31,7 +31,7 @@ HERE = paths.TOP / 'tests/bench'
 DEVICE = 'vfio-pci,host=0001:01:00.0,id=vfio0'
 HOTPLUG = {'driver': 'vfio-pci', 'host': '0001:01:00.0', 'id': 'vfio0'}
 HOST = """\
-host flavour=powernv page=64K memlock=unlimited
+host flavour=powernv page=64K memlock=4096T
 group 1
 device 0001:01:00.0 group=1 kind=plain
 """

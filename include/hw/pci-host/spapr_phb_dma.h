@@ -20,6 +20,9 @@
 /* Subsection of a PHB's migration stream, sent in limited-address mode */
 extern const VMStateDescription vmstate_spapr_phb_dma;
 
+/* The default window, and as many others as there can be */
+#define SPAPR_PHB_WINDOWS_WANTED (SPAPR_PCI_DMA_MAX_WINDOWS + 1)
+
 /* No window has more TCEs, nor more bytes; the latter keeps it below 2^63 */
 #define SPAPR_DDW_MAX_TCES (1ULL << 37)
 #define SPAPR_DDW_MAX_SIZE (1ULL << 62)
@@ -89,7 +92,7 @@ typedef struct SpaprDdwOffer {
 SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
 
 /**
- * spapr_phb_tell_offer: warn, once, that an offer is too small
+ * spapr_phb_tell_offer: warn, once for each reason, of too small an offer
  * @sphb: a realized PHB
  * @offer: what the guest is going to be told
  *
@@ -135,10 +138,10 @@ bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
 /**
  * spapr_phb_windows_wanted: windows that the guest should be able to have
  * @sphb: a realized PHB
- * @wanted: the geometries, SPAPR_PCI_DMA_MAX_WINDOWS at most
+ * @wanted: the geometries, SPAPR_PHB_WINDOWS_WANTED at most
  *
- * The default one, and the dynamic one that is there or that Linux would make.
- * Returns how many.
+ * The default one, and the dynamic ones that are there or, if there is none,
+ * the one that Linux would make.  Returns how many.
  */
 unsigned spapr_phb_windows_wanted(SpaprPhbState *sphb,
                                   SpaprDmaGeometry wanted[]);

@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "qobject/qdict.h"
+#include "libqos/pci-spapr.h"
 #include "spapr-vfio-common.h"
 
 #define LOCKS       "this machine with its DMA windows locks "
@@ -244,6 +245,7 @@ static void test_planner(void)
         { "-m 1G --host-page 5K", "--host-page wants the size of a page such"
           " as 64K, not '5K'" },
         { "-m 1G --ram-page 1K", "--ram-page wants the size of a page" },
+        { "-m 1G --other-ram x", "--other-ram wants a size such as 64G" },
         { "-m 1G more", "'more' is no option" },
         { "--nothing", "wrong option" },
     };
@@ -256,13 +258,37 @@ static void test_planner(void)
     g_assert_nonnull(strstr(said, "ulimit -l 532864\n"));
     g_assert_nonnull(strstr(said, "LimitMEMLOCK=545652736\n"));
     g_assert_nonnull(strstr(said, "allows 4315938816 by itself, which is"
-                            " enough"));
+                            " enough at the start"));
     for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
         g_autofree char *complaint = plan(wrong[i].options, &status);
 
         g_assert_cmpint(WEXITSTATUS(status), ==, 2);
         g_assert_nonnull(strstr(complaint, wrong[i].says));
     }
+}
+
+/* A device's RAM appears, for which the first sum had no room */
+static void test_later_ram(void)
+{
+    const char *vga = "-device VGA,id=vga,addr=2.0 ";
+    g_autofree char *options = g_strdup_printf("-m 256M,slots=0,maxmem=256M "
+                                               "%s%s", VFIO1, vga);
+    g_autofree char *said = refused(1 << 20, ONE, options);
+    uint64_t sum = figure(said, LOCKS);
+    VfioTest *v = boot(sum, ONE, options);
+    g_autofree char *says = g_strdup_printf(LOCKS "%" PRIu64, sum + 16 * MiB);
+    QPCIBus *bus;
+    QPCIDevice *dev;
+
+    make_windows(v, 28, 1);
+    bus = qpci_new_spapr(v->t->qts, &v->t->alloc);
+    dev = qpci_device_find(bus, QPCI_DEVFN(2, 0));
+    qpci_device_enable(dev);
+    qpci_iomap(dev, 0, NULL);
+    g_assert_cmpuint(vfio_log_count(v, says), ==, 1);
+    g_free(dev);
+    qpci_free_spapr(bus);
+    vfio_quit(v);
 }
 
 static void test_not_told(void)
@@ -290,6 +316,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/memlock/D20-offer-told-once",
                    test_offer_told_once);
     qtest_add_func("spapr-vfio/memlock/dimm", test_dimm);
+    qtest_add_func("spapr-vfio/memlock/later-ram", test_later_ram);
     qtest_add_func("spapr-vfio/memlock/planner", test_planner);
     qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
     qtest_add_func("spapr-vfio/memlock/D21-not-told", test_not_told);

@@ -130,6 +130,11 @@ static void test_query_partition(void)
     g_assert_cmpint(spapr_ddw_remove(v->t, w.liobn), ==, RTAS_OK);
     spapr_assert_default(v->t);
     vfio_assert_host(v, JUST_DEFAULT);
+    /* So small in the smallest pages that the host could mistake it */
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    w = vfio_create(v, 12, 28, WINDOW_64);
+    vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_assert_dma(v, 1, w.addr, 0x4000000);
     vfio_quit(v);
 
     v = vfio_boot("host flavour=lpar windows=2\n" ONE, NULL, VFIO1);
@@ -141,6 +146,13 @@ static void test_query_partition(void)
                     RTAS_PARAM_ERROR);
     g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
     vfio_assert_host(v, JUST_DEFAULT);
+    vfio_quit(v);
+
+    /* The default window comes first for a device that comes later */
+    v = vfio_boot("host flavour=lpar windows=2\n" ONE, NULL, "");
+    vfio_create(v, 16, 34, WINDOW_64);
+    vfio_assert_plugged(v, PLUG(1));
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+400000000/12:0]");
     vfio_quit(v);
 }
 
