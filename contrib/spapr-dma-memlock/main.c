@@ -184,7 +184,8 @@ static Sum add_up(const Machine *machine)
                                     MAX(window_size(machine) / LARGEST_PAGE,
                                         1)));
     }
-    sum.all = machine->ram + machine->other_ram + sum.host_tables + sum.kvm_tables;
+    sum.all = machine->ram + machine->other_ram +
+              sum.host_tables + sum.kvm_tables;
     return sum;
 }
 
@@ -224,7 +225,9 @@ static void print(const Machine *machine, const Sum *sum)
 
 int main(int argc, char **argv)
 {
-    enum { DEVICES = 256, PHBS, OTHER_RAM, HOST_PAGE, RAM_PAGE, TCG, BYTES, HELP };
+    enum {
+        DEVICES = 256, PHBS, OTHER_RAM, HOST_PAGE, RAM_PAGE, TCG, BYTES, HELP
+    };
     static const struct option options[] = {
         { "devices", required_argument, NULL, DEVICES },
         { "phbs", required_argument, NULL, PHBS },

@@ -112,18 +112,32 @@ class Passthrough:
 
     @property
     def windows(self):
-        """Windows in the order in which they were enabled."""
-        return [Window(liobn, start, shift, entries << shift, mappers)
-                for liobn, start, shift, entries, mappers in numbers(
-                    self._find(r'spapr_dma_window_enable liobn=(\w+) '
-                               r'bus_offset=(\w+) page_shift=(\w+) '
-                               r'entries=(\w+) mappers=(\w+)'))]
+        """Windows in the order in which they were enabled.
+
+        With as many mappers as each has had at once.
+        """
+        found = []
+        for event in self._find(r'spapr_dma_window_(?:enable|attach) '
+                                r'liobn=(\w+)(?: bus_offset=(\w+) '
+                                r'page_shift=(\w+) entries=(\w+))? '
+                                r'mappers=(\w+)'):
+            liobn, start, shift, entries, mappers = (
+                number and int(number, 0) for number in event.groups())
+            if start is not None:
+                found.append(Window(liobn, start, shift, entries << shift,
+                                    mappers))
+                continue
+            last = max(n for n, window in enumerate(found)
+                       if window.liobn == liobn)
+            found[last] = found[last]._replace(
+                mappers=max(mappers, found[last].mappers))
+        return found
 
     @property
     def tables(self):
-        """{LIOBN: fd of KVM's table}, -1 where KVM has none."""
+        """{LIOBN: fd of the table that KVM had last}, -1: it made none."""
         return dict(numbers(self._find(
-            r'spapr_dma_window_enable liobn=(\w+) .* fd=(-?\d+)')))
+            r'spapr_dma_kvm_enter liobn=(\w+) fd=(-?\d+)')))
 
     @property
     def created(self):

@@ -54,7 +54,7 @@ static bool odd(const char *how)
     return (asked && !strcmp(asked, how)) || !access(path, F_OK);
 }
 
-__attribute__((constructor)) static void become_user(void)
+static void __attribute__((constructor)) become_user(void)
 {
     if (odd("user") && (setresgid(ORDINARY_USER, ORDINARY_USER,
                                   ORDINARY_USER) ||

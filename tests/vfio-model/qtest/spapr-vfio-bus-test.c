@@ -27,6 +27,7 @@
 
 /* The 64-bit window leads to RAM of its own, which is m1 */
 #define SPACE           "-device spapr-dma-test-space,id=s1,liobn=0x80000001 "
+#define DEFAULT_SPACE   "-device spapr-dma-test-space,id=s1,liobn=0x80000000 "
 #define OWN_RAM         SPACE REGION("r1", "space=s1,memdev=m1")
 
 /* Behind its space at LAYER there is another, where m2 begins at 1 MiB */
@@ -205,7 +206,7 @@ static void test_targets_share(void)
  */
 static void test_targets_share_parts(void)
 {
-    BusTest *b = boot(POWERNV ONE, NULL, SPACE
+    BusTest *b = boot(POWERNV ONE, NULL, DEFAULT_SPACE
                       "-device spapr-dma-test-region,id=low,space=s1,"
                       "addr=0,size=96M,memdev=ppc_spapr.ram,offset=0x2000000 "
                       "-device spapr-dma-test-region,id=high,space=s1,"
@@ -214,8 +215,8 @@ static void test_targets_share_parts(void)
     SpaprDdwWindow w = vfio_create(b->v, 12, 28, WINDOW_64);
 
     g_assert_cmpuint(vfio_registered(b->v), ==, TEST_RAM);
-    put(b, w.liobn, w.addr, GUEST - 0x2000000, 2);
-    put(b, LIOBN_DEFAULT, 0, GUEST, 2);
+    put(b, LIOBN_DEFAULT, 0, GUEST - 0x2000000, 2);
+    put(b, w.liobn, w.addr, GUEST, 2);
     vfio_assert_dma(b->v, 1, w.addr, GUEST);
     vfio_assert_dma(b->v, 1, 0, GUEST);
 
@@ -223,8 +224,8 @@ static void test_targets_share_parts(void)
     g_assert_cmpuint(vfio_registered(b->v), ==, TEST_RAM);
     show(b, "low", false);
     g_assert_cmpuint(vfio_registered(b->v), ==, TEST_RAM);
-    assert_fault(b, 1, w.addr);
-    put(b, w.liobn, w.addr, 0x10000000, 2);
+    assert_fault(b, 1, 0);
+    put(b, LIOBN_DEFAULT, 0, 0x10000000, 2);
     vfio_assert_dma(b->v, 1, w.addr, GUEST);
     vfio_assert_dma(b->v, 1, 0, GUEST);
 
@@ -236,7 +237,7 @@ static void test_targets_share_parts(void)
 /* The host takes the first piece only: nothing stays */
 static void test_targets_share_refused(void)
 {
-    BusTest *b = boot(POWERNV ONE, NULL, SPACE
+    BusTest *b = boot(POWERNV ONE, NULL, DEFAULT_SPACE
                       "-device spapr-dma-test-region,id=low,space=s1,"
                       "addr=0,size=96M,memdev=ppc_spapr.ram,offset=0x2000000 ");
 

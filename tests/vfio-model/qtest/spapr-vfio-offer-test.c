@@ -134,6 +134,7 @@ static void test_query_partition(void)
     g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
     w = vfio_create(v, 12, 28, WINDOW_64);
     vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_put(v, w.liobn, w.addr + PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
     vfio_assert_dma(v, 1, w.addr, 0x4000000);
     vfio_quit(v);
 
