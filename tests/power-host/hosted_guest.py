@@ -127,10 +127,12 @@ class Passthrough:
                 found.append(Window(liobn, start, shift, entries << shift,
                                     mappers))
                 continue
-            last = max(n for n, window in enumerate(found)
-                       if window.liobn == liobn)
-            found[last] = found[last]._replace(
-                mappers=max(mappers, found[last].mappers))
+            # What attaches to a window while it is enabled comes before that
+            for n, window in reversed(list(enumerate(found))):
+                if window.liobn == liobn:
+                    found[n] = window._replace(
+                        mappers=max(mappers, window.mappers))
+                    break
         return found
 
     @property
@@ -183,6 +185,16 @@ class Passthrough:
             else:
                 told.pop(having.pop(left), None)
         return made
+
+    @property
+    def with_kvm(self):
+        """LIOBNs of the windows that KVM has in the end."""
+        last = {}
+        for event in self._find(r'spapr_dma_kvm_enter liobn=(\w+) fd=(-?\d+)|'
+                                r'spapr_dma_kvm_leave liobn=(\w+)'):
+            entered, fd, left = event.groups()
+            last[int(entered or left, 0)] = entered and int(fd) >= 0
+        return {liobn for liobn, there in last.items() if there}
 
     @property
     def registered(self):
