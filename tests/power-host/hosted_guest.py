@@ -25,8 +25,8 @@ HostWindow = collections.namedtuple('HostWindow', 'start shift size levels')
 
 
 def numbers(matches):
-    """The groups of every match, as numbers."""
-    return [tuple(int(g, 0) for g in m.groups()) for m in matches]
+    """The groups of every match, as numbers; None where there is none."""
+    return [tuple(g and int(g, 0) for g in m.groups()) for m in matches]
 
 
 class HostLog:
@@ -117,12 +117,10 @@ class Passthrough:
         With as many mappers as each has had at once.
         """
         found = []
-        for event in self._find(r'spapr_dma_window_(?:enable|attach) '
-                                r'liobn=(\w+)(?: bus_offset=(\w+) '
-                                r'page_shift=(\w+) entries=(\w+))? '
-                                r'mappers=(\w+)'):
-            liobn, start, shift, entries, mappers = (
-                number and int(number, 0) for number in event.groups())
+        for liobn, start, shift, entries, mappers in numbers(self._find(
+                r'spapr_dma_window_(?:enable|attach) liobn=(\w+)'
+                r'(?: bus_offset=(\w+) page_shift=(\w+) entries=(\w+))? '
+                r'mappers=(\w+)')):
             if start is not None:
                 found.append(Window(liobn, start, shift, entries << shift,
                                     mappers))
@@ -162,21 +160,14 @@ class Passthrough:
         return numbers(self._find(
             r'Attached groupfd (\d+) to liobn fd (\d+)'))
 
-    @property
-    def kvm_tables(self):
-        """(LIOBN, groups) of each table that KVM made, in order.
-
-        The groups are the fds of those that KVM was told of while it had the
-        table.
-        """
+    def _kvm(self):
+        """What KVM made, see kvm_tables, and {LIOBN: fd} of what it has."""
         made, having = [], {}
         told = collections.defaultdict(set)
-        for event in self._find(
+        for group, table, entered, fd, left in numbers(self._find(
                 r'Attached groupfd (\d+) to liobn fd (\d+)|'
                 r'spapr_dma_kvm_enter liobn=(\w+) fd=(\d+)|'
-                r'spapr_dma_kvm_leave liobn=(\w+)'):
-            group, table, entered, fd, left = (
-                g and int(g, 0) for g in event.groups())
+                r'spapr_dma_kvm_leave liobn=(\w+)')):
             if group is not None:
                 told[table].add(group)
             elif entered is not None:
@@ -184,17 +175,21 @@ class Passthrough:
                 having[entered] = fd
             else:
                 told.pop(having.pop(left), None)
-        return made
+        return made, having
+
+    @property
+    def kvm_tables(self):
+        """(LIOBN, groups) of each table that KVM made, in order.
+
+        The groups are the fds of those that KVM was told of while it had the
+        table.
+        """
+        return self._kvm()[0]
 
     @property
     def with_kvm(self):
         """LIOBNs of the windows that KVM has in the end."""
-        last = {}
-        for event in self._find(r'spapr_dma_kvm_enter liobn=(\w+) fd=(-?\d+)|'
-                                r'spapr_dma_kvm_leave liobn=(\w+)'):
-            entered, fd, left = event.groups()
-            last[int(entered or left, 0)] = entered and int(fd) >= 0
-        return {liobn for liobn, there in last.items() if there}
+        return set(self._kvm()[1])
 
     @property
     def registered(self):

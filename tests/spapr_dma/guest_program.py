@@ -138,11 +138,12 @@ class Guest:
         result = self.guest('halt')
         return result.calls, result.good, result.status
 
-    def create(self, shift, window_shift):
-        result = self.guest('rtas', CREATE, 4, 0, *BUID, shift,
+    def create(self, shift, window_shift, phb=0):
+        high, low = BUID
+        result = self.guest('rtas', CREATE, 4, 0, high, low + phb, shift,
                             window_shift).checked()
         liobn, high, low = result.values
-        if (liobn, high << 32 | low) != (BIG_LIOBN, BIG_START):
+        if (liobn, high << 32 | low) != (BIG_LIOBN | phb << 8, BIG_START):
             raise Trouble(f'window {liobn:#x} at {high:#x}{low:08x}')
         return result
 
