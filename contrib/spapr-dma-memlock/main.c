@@ -165,7 +165,7 @@ static void add_window(const Machine *machine, uint64_t size, uint64_t page,
     sum->host_tables += machine->devices *
         spapr_locked_host_table(machine->host_page, entries, levels);
     if (machine->kvm) {
-        sum->kvm_tables += machine->devices *
+        sum->kvm_tables += (machine->devices + machine->other_phbs) *
             spapr_locked_kvm_table(machine->host_page, MAX(size / page, 1));
     }
 }
@@ -176,14 +176,6 @@ static Sum add_up(const Machine *machine)
 
     add_window(machine, DEFAULT_WINDOW, DEFAULT_PAGE, &sum);
     add_window(machine, window_size(machine), LARGEST_PAGE, &sum);
-    if (machine->kvm) {
-        sum.kvm_tables += machine->other_phbs *
-            (spapr_locked_kvm_table(machine->host_page,
-                                    DEFAULT_WINDOW / DEFAULT_PAGE) +
-             spapr_locked_kvm_table(machine->host_page,
-                                    MAX(window_size(machine) / LARGEST_PAGE,
-                                        1)));
-    }
     sum.all = machine->ram + machine->other_ram +
               sum.host_tables + sum.kvm_tables;
     return sum;

@@ -27,13 +27,32 @@ static SpaprPhbState *space_phb(const SpaprDmaSpace *space)
                                      TYPE_SPAPR_PCI_HOST_BRIDGE) : NULL;
 }
 
-/* Windows that the guest has or can be expected to make; returns how many */
+/*
+ * Windows that the guest has or can be expected to make; returns how many.  A
+ * VIO device has one, which is what it is.
+ */
 static unsigned wanted_windows(const SpaprDmaSpace *space,
                                SpaprDmaGeometry wanted[])
 {
+    const SpaprDmaWindow *only = QLIST_FIRST(&space->windows);
     SpaprPhbState *sphb = space_phb(space);
 
-    return sphb ? spapr_phb_windows_wanted(sphb, wanted) : 0;
+    if (sphb) {
+        return spapr_phb_windows_wanted(sphb, wanted);
+    }
+    if (!only || !spapr_dma_window_enabled(only)) {
+        return 0;
+    }
+    wanted[0] = only->geometry;
+    return 1;
+}
+
+static void add_kvm(const SpaprDmaGeometry *wanted, unsigned count,
+                    SpaprDmaLocked *locked)
+{
+    for (unsigned n = 0; n < count; n++) {
+        locked->kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
+    }
 }
 
 /* Returns whether it leaves hypercalls to KVM */
@@ -60,8 +79,8 @@ static void add_mirrored(const SpaprDmaSpace *space,
     if (joining) {
         kvm &= add_mapper(joining, wanted, count, locked);
     }
-    for (unsigned n = 0; kvm && n < count; n++) {
-        locked->kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
+    if (kvm) {
+        add_kvm(wanted, count, locked);
     }
 }
 
@@ -76,21 +95,12 @@ static bool with_kvm(const SpaprDmaWindow *window)
 static void add_unmirrored(const SpaprDmaSpace *space, SpaprDmaLocked *locked)
 {
     SpaprDmaGeometry wanted[SPAPR_PHB_WINDOWS_WANTED];
-    unsigned count = wanted_windows(space, wanted);
     const SpaprDmaWindow *window;
-    bool any = false;
 
     QLIST_FOREACH(window, &space->windows, next) {
-        any |= with_kvm(window);
-    }
-    for (unsigned n = 0; any && n < count; n++) {
-        locked->kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
-    }
-    /* A VIO device, whose window is what it is */
-    QLIST_FOREACH(window, &space->windows, next) {
-        if (!count && with_kvm(window)) {
-            locked->kvm_tables +=
-                spapr_dma_kvm_locked(window->geometry.entries);
+        if (with_kvm(window)) {
+            add_kvm(wanted, wanted_windows(space, wanted), locked);
+            return;
         }
     }
 }
@@ -141,9 +151,7 @@ uint64_t spapr_dma_locked_one_more(const SpaprDmaMapper *mapper)
 
     /* KVM's tables for a PHB that is there already have been counted */
     if (add_mapper(mapper, wanted, count, &locked) && !free_phb(mapper->home)) {
-        for (unsigned n = 0; n < count; n++) {
-            locked.kvm_tables += spapr_dma_kvm_locked(wanted[n].entries);
-        }
+        add_kvm(wanted, count, &locked);
     }
     return locked.host_tables + locked.kvm_tables;
 }

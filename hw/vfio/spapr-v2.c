@@ -82,9 +82,9 @@ static int v2_page_shift(const VFIOSpaprContainer *sc, uint32_t guest_shift)
  * which counts all of it at once, keeps it small, have no window that is larger
  * than any guest needs.
  */
-static uint64_t v2_sane_size(void)
+static uint64_t v2_sane_size(uint64_t lockable)
 {
-    return vfio_memlock_left(0) != UINT64_MAX ? UINT64_MAX :
+    return lockable != UINT64_MAX ? UINT64_MAX :
            MAX(2 * spapr_dma_ram_size(), V2_ANY_SIZE);
 }
 
@@ -301,6 +301,7 @@ static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
 {
     ERRP_GUARD();
     const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2(sc);
+    uint64_t most = v2_sane_size(vfio_memlock_left(0));
     uint64_t wanted = hw->start, start;
     V2Request want = {
         .size = hw->size,
@@ -308,10 +309,10 @@ static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
     };
     int ret;
 
-    if (want.size > v2_sane_size()) {
+    if (want.size > most) {
         error_setg(errp, "DMA window of 0x%" PRIx64 " bytes is too large for"
                    " devices of the host: the guest's memory needs no more"
-                   " than 0x%" PRIx64, want.size, v2_sane_size());
+                   " than 0x%" PRIx64, want.size, most);
         return false;
     }
     if (!is_power_of_2(want.size)) {
@@ -387,9 +388,10 @@ static uint64_t v2_most_tces(const VFIOSpaprContainer *sc, uint64_t lockable,
                              uint32_t guest_shift, uint32_t page_shift)
 {
     const uint64_t most = 1ULL << (V2_MAX_SHIFT - guest_shift);
+    const unsigned containers = v2_containers(sc);
     uint64_t tces = most;
 
-    while (tces && v2_containers(sc) *
+    while (tces && containers *
            v2_table(sc, tces << (guest_shift - page_shift)) +
            spapr_dma_kvm_locked(tces) > lockable) {
         tces >>= 1;
@@ -421,7 +423,7 @@ static void v2_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
         }
     }
     if (limits->page_sizes) {
-        spapr_dma_limit_max_tces(limits, v2_sane_size() >>
+        spapr_dma_limit_max_tces(limits, v2_sane_size(lockable) >>
                                  MIN(V2_SANE_PAGE_SHIFT,
                                      63 - clz64(limits->page_sizes)),
                                  SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY);
