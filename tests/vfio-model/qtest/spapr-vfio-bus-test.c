@@ -703,6 +703,40 @@ static void test_ram_window_again(void)
     quit(b);
 }
 
+/*
+ * RAM comes while the guest has no window at all.  Nobody can tell yet whether
+ * a window will have it: that is said when there is the first one.
+ */
+static void test_ram_without_window(void)
+{
+    const char *text = "RAM at 0x100000000000 of 0x100000 bytes on the bus is"
+                       " not in a DMA window of the host";
+    BusTest *b = boot(POWERNV ONE, NULL, BUS_RAM_LATER
+                      REGION("far", "addr=0x100000000000,memdev=m2,shown=off")
+                      VFIO1);
+    SpaprDdwWindow w;
+
+    g_assert_cmpint(spapr_ddw_remove(b->v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    show(b, "ram", true);
+    show(b, "far", true);
+    vfio_assert_host(b->v, "[]");
+    g_assert_cmpuint(vfio_log_count(b->v, ""), ==, 0);
+
+    g_assert_cmpint(spapr_ddw_reset(b->v->t), ==, RTAS_OK);
+    vfio_assert_host(b->v, DEFAULT_WITH_RAM);
+    assert_file(b, 1, RAM_BUS, "m1", 0);
+    assert_fault(b, 1, FAR_RAM_BUS);
+    g_assert_cmpuint(vfio_log_count(b->v, text), ==, 1);
+
+    show(b, "far", false);
+    show(b, "ram", false);
+    w = vfio_create(b->v, 12, 28, WINDOW_64);
+    put(b, w.liobn, w.addr, GUEST, 2);
+    vfio_assert_dma(b->v, 1, w.addr, GUEST);
+    g_assert_cmpuint(vfio_log_count(b->v, ""), ==, 1);
+    quit(b);
+}
+
 /* Hosts from Linux 6.12 on clear all windows if one group leaves */
 static void test_ram_group_leaves(const void *quirk)
 {
@@ -1119,6 +1153,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/bus/ram-half", test_ram_half);
     qtest_add_func("spapr-vfio/bus/ram-small", test_ram_small);
     qtest_add_func("spapr-vfio/bus/ram-window-again", test_ram_window_again);
+    qtest_add_func("spapr-vfio/bus/ram-without-window",
+                   test_ram_without_window);
     qtest_add_data_func("spapr-vfio/bus/ram-group-leaves", "detach-clears",
                         test_ram_group_leaves);
     qtest_add_data_func("spapr-vfio/bus/ram-group-leaves-old-host",

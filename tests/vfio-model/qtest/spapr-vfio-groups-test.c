@@ -66,6 +66,48 @@ static void test_group_own_table_early(void)
     vfio_quit(v);
 }
 
+/*
+ * The guest has removed its only window when the second group comes.  Whether
+ * the two can share a window shows only when there is one: the host is asked.
+ */
+static void join_without_window(const char *topology, const char *quirk,
+                                const char *before, const char *after)
+{
+    VfioTest *v = vfio_boot(topology, quirk, VFIO1);
+    unsigned creates;
+    SpaprDdwWindow w;
+
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    vfio_assert_host(v, "[]");
+    creates = vfio_calls(v, "tce_create");
+    vfio_assert_plugged(v, PLUG(2));
+    vfio_assert_host(v, before);
+    g_assert_cmpuint(vfio_calls(v, "tce_create"), >, creates);
+
+    w = vfio_create(v, 12, 28, 0);
+    vfio_assert_host(v, after);
+    vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_put(v, w.liobn, w.addr + PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    vfio_assert_dma(v, 1, w.addr, 0x4000000);
+    vfio_assert_dma(v, 2, w.addr, 0x4000000);
+    vfio_unplug(v, "vf1", 1);
+    vfio_assert_dma(v, 2, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
+static void test_group_joins_without_window(void)
+{
+    join_without_window(POWERNV TWO, NULL, "[]",
+                        "[0+10000000/12:0]");
+}
+
+static void test_group_own_table_without_window(void)
+{
+    join_without_window(POWERNV TWO, "own-table", "[][]",
+                        "[0+10000000/12:0]"
+                        "[0+10000000/12:0]");
+}
+
 int main(int argc, char **argv)
 {
     vfio_test_init(&argc, &argv);
@@ -78,5 +120,9 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/group/own-table", test_group_own_table);
     qtest_add_func("spapr-vfio/group/own-table-early",
                    test_group_own_table_early);
+    qtest_add_func("spapr-vfio/group/joins-without-window",
+                   test_group_joins_without_window);
+    qtest_add_func("spapr-vfio/group/own-table-without-window",
+                   test_group_own_table_without_window);
     return g_test_run();
 }

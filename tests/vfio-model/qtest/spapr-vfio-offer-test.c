@@ -157,6 +157,23 @@ static void test_query_partition(void)
     vfio_quit(v);
 }
 
+/* A host that refuses the question about larger pages has one order for all */
+static void test_query_not_probed(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    SpaprDdwWindow w;
+
+    vfio_fault(v, "ioctl=tce_create,errno=ENOMEM,nth=3,once");
+    vfio_assert_plugged(v, PLUG(1));
+    g_assert_cmpuint(vfio_refused(v, "tce_create"), ==, 1);
+    vfio_assert_host(v, JUST_DEFAULT);
+    spapr_assert_available(v->t, 1);
+    w = vfio_create(v, 16, 34, WINDOW_64);
+    vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_assert_dma(v, 1, w.addr, 0x4000000);
+    vfio_quit(v);
+}
+
 static void test_query_v1(void)
 {
     VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, VFIO1);
@@ -234,6 +251,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/query/small-host", test_query_small_host);
     qtest_add_func("spapr-vfio/query/one-window", test_query_one_window);
     qtest_add_func("spapr-vfio/query/D9-partition", test_query_partition);
+    qtest_add_func("spapr-vfio/query/not-probed", test_query_not_probed);
     qtest_add_func("spapr-vfio/query/v1", test_query_v1);
     qtest_add_func("spapr-vfio/limited/not-offered", test_limited_not_offered);
     qtest_add_func("spapr-vfio/limited/offered", test_limited_offered);
