@@ -7,6 +7,7 @@ the group is gone afterwards: it is killed at the time limit, on an
 exception, on SIGTERM, and by the kernel if this process is killed itself.
 """
 
+import collections
 import os
 import re
 import select
@@ -23,6 +24,10 @@ class TimeLimit(Exception):
     """The machine did not end in time."""
 
 
+class NotStarted(TimeLimit):
+    """It did not even say in time that it had started."""
+
+
 def _terminated(number, _frame):
     sys.exit(128 + number)
 
@@ -36,44 +41,60 @@ def kill(process):
     process.wait()
 
 
-def _lines(process, deadline):
-    """Yield the output line by line, until it ends."""
-    pending = b''
-    stream = process.stdout.fileno()
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([stream], [], [], left)[0]:
-            raise TimeLimit
-        data = os.read(stream, 65536)
-        if not data:
-            break
-        *whole, pending = (pending + data).split(b'\n')
-        for line in whole:
-            yield line.decode(errors='replace').rstrip('\r')
-    if pending:
-        yield pending.decode(errors='replace').rstrip('\r')
+class _Output:
+    """What a process prints, line by line."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.lines = collections.deque()
+        self.rest = b''
+
+    def line(self, deadline):
+        """The next line, or None at the end; raises TimeLimit."""
+        while not self.lines:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.stream], [], [], left)[0]:
+                raise TimeLimit
+            data = os.read(self.stream, 65536)
+            if not data and not self.rest:
+                return None
+            # What the process printed last may have no end of line
+            *whole, self.rest = (self.rest + (data or b'\n')).split(b'\n')
+            self.lines += whole
+        return self.lines.popleft().decode(errors='replace').rstrip('\r')
 
 
-def run(command, time_limit, on_line=None):
+def run(command, time_limit, on_line=None, started=None, start_limit=None):
     """Run command for at most time_limit seconds.
 
-    on_line(line) is called for every line of output as it comes.  Returns
-    (exit status, list of lines); raises TimeLimit.
+    on_line(line) is called for every line of output as it comes.  If started
+    is given, that line has to come within start_limit seconds.  Returns
+    (exit status, list of lines); raises TimeLimit or NotStarted.
     """
     signal.signal(signal.SIGTERM, _terminated)
     lines = []
+    now = time.monotonic()
+    end = now + time_limit
+    deadline = end if started is None else now + min(start_limit, time_limit)
     process = subprocess.Popen(
         [*DIES_WITH_PARENT, *map(str, command)], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True)
+    output = _Output(process.stdout.fileno())
     try:
-        for line in _lines(process, time.monotonic() + time_limit):
+        while (line := output.line(deadline)) is not None:
             lines.append(line)
+            if line == started:
+                deadline = end
             if on_line:
                 on_line(line)
         return process.wait(timeout=60), lines
     except subprocess.TimeoutExpired:
         raise TimeLimit from None
+    except TimeLimit:
+        if deadline != end:
+            raise NotStarted from None
+        raise
     finally:
         kill(process)
         process.stdout.close()
