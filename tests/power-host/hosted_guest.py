@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One guest with NVMe controllers passed through, and what came of it.
 
-Boots an emulated POWER host that runs boot-guest, and takes the facts out of
-the guest's console and our trace (one stream, in order) and out of the
-host's kernel log.
+Boots an emulated POWER host that runs boot-guest.  Facts are what our QEMU
+says of the windows when the guest has ended (query-spapr-dma), the guest's
+console, and the host's kernel log.
 """
 
 import collections
+import json
 import re
 import tempfile
 
@@ -14,19 +15,13 @@ from spapr_dma import images, paths, powerhost, process
 
 HERE = paths.TOP / 'tests/power-host'
 
-MIB = 1 << 20
+KIB, MIB = 1 << 10, 1 << 20
 DEFAULT_LIOBN, BIG_LIOBN = 0x80000000, 0x80000001
 BIG_START = 1 << 59
-TCE_CALL = r'spapr_iommu_pci_(?:put|indirect|stuff) liobn=(0x[0-9a-f]+)'
-
 Disk = collections.namedtuple('Disk', 'serial bytes md5')
-Window = collections.namedtuple('Window', 'liobn start shift size mappers')
-HostWindow = collections.namedtuple('HostWindow', 'start shift size levels')
-
-
-def numbers(matches):
-    """The groups of every match, as numbers; None where there is none."""
-    return [tuple(g and int(g, 0) for g in m.groups()) for m in matches]
+Window = collections.namedtuple('Window', 'liobn kind start page_size size')
+HostWindow = collections.namedtuple('HostWindow',
+                                     'start page_size size levels')
 
 
 class HostLog:
@@ -73,6 +68,9 @@ class Passthrough:
         self.args = [accel, vfio_option, odd]
         self.copies = dict(copies or {})
         self.expected = []
+        self.view = {'owners': []}  # what query-spapr-dma answers
+        # LIOBN: what query-spapr-dma-runs lists
+        self.runs = collections.defaultdict(list)
 
     def initrd(self):
         """Path of the guest's initramfs."""
@@ -93,6 +91,12 @@ class Passthrough:
             status = self.host.run(HERE / self.SCRIPT, self.args, time_limit,
                                    on_line)
         self.lines = self.host.text('guest')
+        for line in self.host.text('monitor'):
+            answer = json.loads(line or '{}')
+            if answer.get('id') == 'view':
+                self.view = answer['return']
+            elif 'id' in answer and 'return' in answer:
+                self.runs[answer['id']] += answer['return']['runs']
         return status
 
     def _find(self, pattern):
@@ -110,108 +114,71 @@ class Passthrough:
         return [m.groups() for m in process.find(
             self.host.lines, r'^HOST device (\S+) group (\d+) driver (\S+)')]
 
+    def _windows(self):
+        return [window for owner in self.view['owners']
+                for window in owner['windows']]
+
     @property
     def windows(self):
-        """Windows in the order in which they were enabled.
-
-        With as many mappers as each has had at once.
-        """
-        found = []
-        for liobn, start, shift, entries, mappers in numbers(self._find(
-                r'spapr_dma_window_(?:enable|attach) liobn=(\w+)'
-                r'(?: bus_offset=(\w+) page_shift=(\w+) entries=(\w+))? '
-                r'mappers=(\w+)')):
-            if start is not None:
-                found.append(Window(liobn, start, shift, entries << shift,
-                                    mappers))
-                continue
-            # What attaches to a window while it is enabled comes before that
-            for n, window in reversed(list(enumerate(found))):
-                if window.liobn == liobn:
-                    found[n] = window._replace(
-                        mappers=max(mappers, window.mappers))
-                    break
-        return found
+        """Windows that there are in the end, by number."""
+        return [Window(window['liobn'], window['kind'], window['first'],
+                       window['page-size'],
+                       window['last'] - window['first'] + 1)
+                for window in self._windows()]
 
     @property
-    def tables(self):
-        """{LIOBN: fd of the table that KVM had last}, -1: it made none."""
-        return dict(numbers(self._find(
-            r'spapr_dma_kvm_enter liobn=(\w+) fd=(-?\d+)')))
+    def handlers(self):
+        """{LIOBN: who carries out its hypercalls, and why}"""
+        return {window['liobn']: window['handler']
+                for window in self._windows()}
 
     @property
-    def created(self):
-        """(page size, start, LIOBN) of the windows that the guest made."""
-        return numbers(self._find(
-            r'spapr_iommu_ddw_create .*page size=(\w+), requested=\w+, '
-            r'start addr=(\w+), liobn=(\w+)'))
+    def containers(self):
+        """What mirrors the windows, by number, with the host windows."""
+        return [(container['kind'], container['vfio']['groups'],
+                 [HostWindow(made.get('start'), made.get('page-size'),
+                             made.get('size'), made.get('levels'))
+                  for window in owner['windows']
+                  for made in window['containers']
+                  if made['container'] == container['id']])
+                for owner in self.view['owners']
+                for container in owner['containers']]
 
     @property
-    def host_windows(self):
-        """Windows that we made in the host, over all containers."""
-        return [HostWindow(start, shift, size, levels)
-                for shift, levels, size, start in numbers(
-                    self._find(r'vfio_spapr_create_window pageshift=(\w+) '
-                               r'levels=(\w+) winsize=(\w+) offset=(\w+)'))]
-
-    @property
-    def attached(self):
-        """(group fd, table fd) of the tables that KVM was told of."""
-        return numbers(self._find(
-            r'Attached groupfd (\d+) to liobn fd (\d+)'))
-
-    def _kvm(self):
-        """What KVM made, see kvm_tables, and {LIOBN: fd} of what it has."""
-        made, having = [], {}
-        told = collections.defaultdict(set)
-        for group, table, entered, fd, left in numbers(self._find(
-                r'Attached groupfd (\d+) to liobn fd (\d+)|'
-                r'spapr_dma_kvm_enter liobn=(\w+) fd=(\d+)|'
-                r'spapr_dma_kvm_leave liobn=(\w+)')):
-            if group is not None:
-                told[table].add(group)
-            elif entered is not None:
-                made.append((entered, told[fd]))
-                having[entered] = fd
-            else:
-                told.pop(having.pop(left), None)
-        return made, having
-
-    @property
-    def kvm_tables(self):
-        """(LIOBN, groups) of each table that KVM made, in order.
-
-        The groups are the fds of those that KVM was told of while it had the
-        table.
-        """
-        return self._kvm()[0]
-
-    @property
-    def with_kvm(self):
-        """LIOBNs of the windows that KVM has in the end."""
-        return set(self._kvm()[1])
+    def groups(self):
+        """Numbers of the host's groups that belong to the guest."""
+        return [int(group) for _, group, _ in self.devices]
 
     @property
     def registered(self):
-        """Bytes registered with the host, one entry per registration."""
-        return [size for size, ret in numbers(self._find(
-            r'vfio_prereg_register va=\w+ size=(\w+) ret=(-?\d+)'))
-            if ret == 0]
+        """(ranges, bytes) of each container that registers RAM."""
+        found = [container['vfio'].get('registration')
+                 for owner in self.view['owners']
+                 for container in owner['containers']]
+        return [(r['ranges'], r['bytes']) for r in found if r]
 
     @property
-    def mapped(self):
-        """(container fd, iova, bytes, result) of maps asked of the host."""
-        return numbers(self._find(
-            r'vfio_spapr_map container fd=(\d+) iova=(\w+) va=\w+ '
-            r'size=(\w+) ret=(-?\d+)'))
+    def maps_refused(self):
+        """How many runs the host has not mapped, over all containers."""
+        return sum(container['vfio']['maps-refused']
+                   for owner in self.view['owners']
+                   for container in owner['containers'])
+
+    def counters(self, liobn):
+        """What has happened to a window, as SpaprDmaCountersInfo has it."""
+        return next((window['counters'] for window in self._windows()
+                     if window['liobn'] == liobn), {})
 
     def calls(self, liobn):
-        """TCE hypercalls QEMU saw for a window: before and while reading."""
-        start = next((n for n, line in enumerate(self.lines)
-                      if line.startswith('GUEST reading')), len(self.lines))
-        return tuple(
-            sum(int(m[1], 0) == liobn for m in process.find(part, TCE_CALL))
-            for part in (self.lines[:start], self.lines[start:]))
+        """TCE hypercalls for a window that came to QEMU."""
+        counters = self.counters(liobn)
+        return sum(counters.get(kind, 0)
+                   for kind in ('put', 'put-indirect', 'stuff'))
+
+    def maps(self, liobn):
+        """(runs, pages) of a window that containers have mapped."""
+        counters = self.counters(liobn)
+        return counters.get('maps'), counters.get('mapped-pages')
 
     @property
     def host_log(self):
