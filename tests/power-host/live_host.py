@@ -22,7 +22,7 @@ import time
 from qemu.qmp import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
-from spapr_dma import guest_program, powerhost
+from spapr_dma import guest_program, paths, powerhost, process
 from spapr_dma.guest_program import LIMIT, Console, Guest, Trouble
 
 SLOT = 'pcie.4'         # of the ports; powerhost.SLOTS has disks before it
@@ -293,3 +293,37 @@ def _accept(where):
         except BlockingIOError:
             called.setblocking(True)
             return called
+
+
+def play_cases(t, cases, disk_mib, copies, time_limit):
+    """Boot a host with two disks and play cases on it, one after another.
+
+    cases: {name: function of a LiveHost}; copies: as powerhost.Host has it,
+    to which the first disk's contents come as `disk`.  Says in t what went
+    wrong with a case or the host, and returns the exit status.
+    """
+    def scene(host):
+        for name, case in cases.items():
+            try:
+                case(host)
+            except Trouble as problem:
+                t.check(False, f'{name} ends', problem)
+
+    try:
+        with tempfile.TemporaryDirectory(prefix='live-host.') as folder:
+            disks = [path for path, _ in powerhost.make_disks(
+                folder, 2, disk_mib, t.seed())]
+            host = LiveHost(disks, {'disk': disks[0], **copies})
+            host.disk = pathlib.Path(disks[0]).read_bytes()
+            status = host.play(scene, time_limit)
+    except paths.Missing as problem:
+        print(f'Bail out! {problem}')
+        return 1
+    except Trouble as problem:
+        t.check(False, 'the host ends well', problem)
+    except process.TimeLimit:
+        t.check(False, f'the host ends within {time_limit} s',
+                '\n'.join(host.lines[-20:]))
+    else:
+        t.equal(status, 0, 'the host ends well')
+    return t.end()
