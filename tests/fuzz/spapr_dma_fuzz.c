@@ -40,6 +40,7 @@
 #include "hw/mem/pc-dimm.h"
 #include "hw/pci-host/spapr.h"
 #include "hw/ppc/spapr.h"
+#include "hw/ppc/spapr_dma_locked.h"
 #include "hw/ppc/spapr_drc.h"
 #include "monitor/qdev.h"
 #include "system/accel-blocker.h"
@@ -952,6 +953,30 @@ static void check_kvm(bool refused)
     }
 }
 
+/* What is with KVM now is in the sum of what must be lockable */
+static void check_locked(void)
+{
+    const SpaprDmaWindow *window;
+    SpaprDmaLocked locked;
+    uint64_t least = 0;
+    GHashTableIter iter;
+    void *space;
+
+    g_hash_table_iter_init(&iter, spapr_dma_machine()->spaces);
+    while (g_hash_table_iter_next(&iter, NULL, &space)) {
+        QLIST_FOREACH(window, &((SpaprDmaSpace *)space)->windows, next) {
+            if (window->kvm_fd >= 0) {
+                least += spapr_dma_kvm_locked(window->geometry.entries);
+            }
+        }
+    }
+    spapr_dma_locked(NULL, &locked);
+    if (locked.kvm_tables < least || (!kvm_on && locked.kvm_tables)) {
+        fail("tables of KVM are said to lock %" PRIu64 " bytes, %" PRIu64
+             " do", locked.kvm_tables, least);
+    }
+}
+
 /*
  * D12: somebody translates without a lock while windows of PHB 0 change hands;
  * what was valid all the time must be seen all the time.
@@ -1560,6 +1585,7 @@ static void op_query(Input *in)
     take_phb(in, args);
     nret = take_arity(in, 5 + take_below(in, 2));
     rtas(REF_QUERY, nargs, args, nret);
+    check_locked();
 }
 
 static void op_create(Input *in)
