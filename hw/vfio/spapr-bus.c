@@ -241,7 +241,12 @@ void vfio_spapr_bus_map_again(VFIOSpaprContainer *sc)
     const VFIOBusRam *ram;
 
     QLIST_FOREACH(ram, &sc->bus_ram, next) {
-        vfio_spapr_map_bus_ram(sc, ram, NULL);
+        Error *err = NULL;
+
+        if (!vfio_spapr_map_bus_ram(sc, ram, &err)) {
+            error_reportf_err(err, "vfio: a device lost RAM on the bus when a"
+                              " group left its container: ");
+        }
     }
 }
 

@@ -72,6 +72,18 @@ static BusTest *boot(const char *topology, const char *quirk,
     return b;
 }
 
+/* RAM that has to be lockable, as an operator is told */
+static uint64_t lockable_ram(BusTest *b)
+{
+    QDict *answer = qtest_qmp(b->v->t->qts, "{'execute': 'query-spapr-dma'}");
+    QDict *locked = qdict_get_qdict(qdict_get_qdict(answer, "return"),
+                                    "locked-memory");
+    uint64_t ram = qdict_get_int(locked, "ram");
+
+    qobject_unref(answer);
+    return ram;
+}
+
 static void quit(BusTest *b)
 {
     vfio_quit(b->v);
@@ -538,6 +550,95 @@ static void test_ram_later(void)
     quit(b);
 }
 
+/* The host has so many pages mapped */
+static void assert_pages(BusTest *b, unsigned pages)
+{
+    g_autofree char *host = g_strdup_printf("[0+40000000/12:%x]", pages);
+
+    vfio_assert_host(b->v, host);
+}
+
+/* Map 512 pages in a row by one call */
+static void put_run(BusTest *b, uint64_t bus, uint64_t target)
+{
+    uint64_t tces[512];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(tces); i++) {
+        tces[i] = (target + i * PAGE) | TCE_RW;
+    }
+    g_assert_cmpint(spapr_put_tce_indirect(b->v->t, LIOBN_DEFAULT, bus, tces,
+                                           ARRAY_SIZE(tces)), ==, H_SUCCESS);
+}
+
+/*
+ * A run begins before RAM on the bus and ends behind it: what lies below has no
+ * effect, what lies on both sides has, and the same when it is cleared.  There
+ * is other RAM on the bus, elsewhere.
+ */
+#define BEFORE  (RAM_BUS - 64 * PAGE)
+#define BEHIND  (RAM_BUS + FILE_SIZE)
+
+static void test_ram_in_a_run(void)
+{
+    BusTest *b = boot(POWERNV ONE, NULL, BUS_RAM
+                      REGION("r2", "addr=0x18000000,memdev=m2,shown=off")
+                      VFIO1);
+
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned ram = (i + 1) * FILE_SIZE / PAGE;
+
+        put_run(b, BEFORE, GUEST);
+        vfio_assert_dma(b->v, 1, BEFORE, GUEST);
+        vfio_assert_dma(b->v, 1, RAM_BUS - 2 * PAGE, GUEST + 62 * PAGE);
+        assert_file(b, 1, RAM_BUS, "m1", 0);
+        assert_file(b, 1, BEHIND - 2 * PAGE, "m1", FILE_SIZE - 2 * PAGE);
+        vfio_assert_dma(b->v, 1, BEHIND, GUEST + 64 * PAGE + FILE_SIZE);
+        assert_pages(b, ram + 512 - FILE_SIZE / PAGE);
+
+        unput(b, LIOBN_DEFAULT, BEFORE, 512);
+        assert_fault(b, 1, RAM_BUS - PAGE);
+        assert_file(b, 1, RAM_BUS, "m1", 0);
+        assert_file(b, 1, BEHIND - 2 * PAGE, "m1", FILE_SIZE - 2 * PAGE);
+        assert_fault(b, 1, BEHIND);
+        assert_pages(b, ram);
+        if (!i) {
+            show(b, "r2", true);
+        }
+    }
+
+    put_run(b, BEFORE, GUEST);
+    show(b, "ram", false);
+    vfio_assert_dma(b->v, 1, RAM_BUS, GUEST + 64 * PAGE);
+    quit(b);
+}
+
+/* KVM knows nothing of RAM on the bus, so it updates nothing meanwhile */
+static void assert_kvm_updates(BusTest *b, bool updates)
+{
+    QDict *owner = spapr_view_owner(b->v->t, 0);
+
+    spapr_assert_json(owner, "containers.0.kvm-updates",
+                      updates ? "true" : "false");
+    qobject_unref(owner);
+}
+
+static void test_ram_and_kvm(void)
+{
+    BusTest *b = boot(POWERNV TWO, NULL, BUS_RAM_LATER VFIO1);
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_kvm_updates(b, true);
+        show(b, "ram", true);
+        assert_kvm_updates(b, false);
+        vfio_assert_plugged(b->v, PLUG(2));
+        assert_kvm_updates(b, false);
+        vfio_unplug(b->v, "vf2", 2);
+        assert_kvm_updates(b, false);
+        show(b, "ram", false);
+    }
+    quit(b);
+}
+
 /* The device comes when there is RAM and what a guest stored below it */
 static void test_ram_first(void)
 {
@@ -734,6 +835,11 @@ static void test_ram_without_window(void)
     put(b, w.liobn, w.addr, GUEST, 2);
     vfio_assert_dma(b->v, 1, w.addr, GUEST);
     g_assert_cmpuint(vfio_log_count(b->v, ""), ==, 1);
+    g_assert_cmpint(spapr_ddw_remove(b->v->t, w.liobn), ==, RTAS_OK);
+    show(b, "far", true);
+    vfio_create(b->v, 12, 28, WINDOW_64);
+    g_assert_cmpint(spapr_ddw_reset(b->v->t), ==, RTAS_OK);
+    g_assert_cmpuint(vfio_log_count(b->v, "warning: vfio: RAM"), ==, 1);
     quit(b);
 }
 
@@ -749,6 +855,28 @@ static void test_ram_group_leaves(const void *quirk)
     vfio_assert_host(b->v, "[0+40000000/12:102]");
     assert_file(b, 2, RAM_BUS, "m1", 0);
     vfio_assert_dma(b->v, 2, RAM_BUS - 2 * PAGE, GUEST);
+    quit(b);
+}
+
+/* The host does not map it again then: the log has that, each time */
+static void test_ram_group_leaves_refused(void)
+{
+    BusTest *b = boot(POWERNV TWO, "detach-clears", BUS_RAM VFIO1 VFIO2);
+
+    for (unsigned i = 1; i <= 2; i++) {
+        vfio_fault(b->v, "ioctl=map,errno=ENOMEM");
+        vfio_unplug(b->v, "vf1", 1);
+        vfio_no_fault(b->v);
+        g_assert_cmpuint(vfio_log_count(b->v, "lost RAM on the bus when a group"
+                                        " left its container: host does not map"
+                                        " RAM at 0x10000000"), ==, i);
+        assert_fault(b, 2, RAM_BUS);
+        show(b, "ram", false);
+        show(b, "ram", true);
+        assert_file(b, 2, RAM_BUS, "m1", 0);
+        vfio_assert_plugged(b->v, PLUG(1));
+        assert_file(b, 1, RAM_BUS, "m1", 0);
+    }
     quit(b);
 }
 
@@ -789,6 +917,7 @@ static void test_ram_shared(void)
                       "size=1M,memdev=ppc_spapr.ram,offset=0x8000000 " VFIO1);
 
     g_assert_cmpuint(vfio_registered(b->v), ==, TEST_RAM);
+    g_assert_cmpuint(lockable_ram(b), ==, TEST_RAM);
     put(b, LIOBN_DEFAULT, 0, SINK, 2);
     vfio_assert_dma(b->v, 1, RAM_BUS, SINK);
     show(b, "ram", false);
@@ -1147,6 +1276,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/bus/ram-type1", test_ram_type1);
     qtest_add_func("spapr-vfio/bus/ram-v1", test_ram_v1);
     qtest_add_func("spapr-vfio/bus/ram-later", test_ram_later);
+    qtest_add_func("spapr-vfio/bus/ram-in-a-run", test_ram_in_a_run);
+    qtest_add_func("spapr-vfio/bus/ram-and-kvm", test_ram_and_kvm);
     qtest_add_func("spapr-vfio/bus/ram-first", test_ram_first);
     qtest_add_func("spapr-vfio/bus/ram-readonly", test_ram_readonly);
     qtest_add_func("spapr-vfio/bus/ram-far", test_ram_far);
@@ -1159,6 +1290,8 @@ int main(int argc, char **argv)
                         test_ram_group_leaves);
     qtest_add_data_func("spapr-vfio/bus/ram-group-leaves-old-host",
                         "no-detach-clears", test_ram_group_leaves);
+    qtest_add_func("spapr-vfio/bus/ram-group-leaves-refused",
+                   test_ram_group_leaves_refused);
     qtest_add_func("spapr-vfio/bus/ram-refused", test_ram_refused);
     qtest_add_func("spapr-vfio/bus/ram-shared", test_ram_shared);
     qtest_add_func("spapr-vfio/bus/order", test_order);
