@@ -84,6 +84,13 @@ typedef struct VFIOPreregFollower {
     QLIST_ENTRY(VFIOPreregFollower) next;
 } VFIOPreregFollower;
 
+/* What is reported once each */
+enum {
+    PREREG_SMALL,               /* RAM does not fill whole host pages */
+    PREREG_REFUSED,             /* RAM that the host refuses */
+    PREREG_IOMMU,               /* an IOMMU whose target is not followed */
+};
+
 /*
  * Ranges
  */
@@ -106,13 +113,13 @@ static bool vfio_prereg_whole_pages(const VFIOPreregRange *range)
 }
 
 /* Nobody can be told of what fails while the machine runs but the log */
-static void vfio_prereg_report(VFIOPrereg *prereg, Error *err)
+static void vfio_prereg_report(VFIOPrereg *prereg, unsigned kind, Error *err)
 {
-    if (prereg->reported) {
+    if (prereg->reported & BIT(kind)) {
         error_free(err);
         return;
     }
-    prereg->reported = true;
+    prereg->reported |= BIT(kind);
     error_append_hint(&err, "Devices of the host cannot access this RAM;"
                       " later failures of this kind are only traced.\n");
     error_report_err(err);
@@ -130,7 +137,7 @@ static void vfio_prereg_report_small(VFIOPrereg *prereg,
                range->vaddr, (size_t)qemu_real_host_page_size());
     error_append_hint(&err, "Make its size a multiple of the host's page size,"
                       " or use a host with smaller pages.\n");
-    vfio_prereg_report(prereg, err);
+    vfio_prereg_report(prereg, PREREG_SMALL, err);
 }
 
 /* Is this memory that QEMU may write to? */
@@ -399,6 +406,7 @@ static void vfio_prereg_region_add(MemoryListener *listener,
     VFIOPreregFollower *follower = container_of(listener, VFIOPreregFollower,
                                                 listener);
     hwaddr start = section->offset_within_address_space;
+    unsigned kind = PREREG_REFUSED;
     Error *err = NULL;
     bool ok;
 
@@ -406,6 +414,7 @@ static void vfio_prereg_region_add(MemoryListener *listener,
         return;
     }
     if (memory_region_is_iommu(section->mr)) {
+        kind = PREREG_IOMMU;
         ok = vfio_prereg_add_iommu(follower, section, &err);
     } else if (vfio_prereg_skips(follower->prereg, section)) {
         trace_vfio_prereg_listener_region_add_skip(start,
@@ -415,7 +424,7 @@ static void vfio_prereg_region_add(MemoryListener *listener,
         ok = vfio_prereg_add_ram(follower, section, &err);
     }
     if (!ok && follower->started) {
-        vfio_prereg_report(follower->prereg, err);
+        vfio_prereg_report(follower->prereg, kind, err);
     } else if (!ok) {
         follower->error = err;
     }
@@ -598,7 +607,7 @@ static bool vfio_prereg_add_wanted(Int128 start, Int128 size,
                                    const MemoryRegion *mr, hwaddr offset,
                                    void *opaque)
 {
-    uint64_t *bytes = opaque;
+    GArray *wanted = opaque;
     MemoryRegionSection section = {
         .mr = (MemoryRegion *)mr,
         .offset_within_region = offset,
@@ -608,20 +617,45 @@ static bool vfio_prereg_add_wanted(Int128 start, Int128 size,
     if (vfio_prereg_writable(section.mr)) {
         VFIOPreregRange range = vfio_prereg_range(&section);
 
-        *bytes += vfio_prereg_whole_pages(&range) ? range.size : 0;
+        if (vfio_prereg_whole_pages(&range)) {
+            g_array_append_val(wanted, range);
+        }
     }
     return false;
 }
 
+static int vfio_prereg_compare(const void *a, const void *b)
+{
+    const VFIOPreregRange *left = a, *right = b;
+
+    return (left->vaddr > right->vaddr) - (left->vaddr < right->vaddr);
+}
+
 uint64_t vfio_prereg_wanted(const VFIOPrereg *prereg)
 {
+    g_autoptr(GArray) wanted = g_array_new(false, false,
+                                           sizeof(VFIOPreregRange));
     const VFIOPreregFollower *follower;
+    uintptr_t end = 0;
     uint64_t bytes = 0;
 
-    RCU_READ_LOCK_GUARD();
-    QLIST_FOREACH(follower, &prereg->followers, next) {
-        flatview_for_each_range(address_space_to_flatview(follower->as),
-                                vfio_prereg_add_wanted, &bytes);
+    WITH_RCU_READ_LOCK_GUARD() {
+        QLIST_FOREACH(follower, &prereg->followers, next) {
+            flatview_for_each_range(address_space_to_flatview(follower->as),
+                                    vfio_prereg_add_wanted, wanted);
+        }
+    }
+    /* RAM that is seen in several places is registered once */
+    g_array_sort(wanted, vfio_prereg_compare);
+    for (unsigned i = 0; i < wanted->len; i++) {
+        const VFIOPreregRange *range = &g_array_index(wanted, VFIOPreregRange,
+                                                      i);
+        uintptr_t range_end = range->vaddr + range->size;
+
+        if (range_end > end) {
+            bytes += range_end - MAX(range->vaddr, end);
+            end = range_end;
+        }
     }
     return bytes;
 }

@@ -82,7 +82,7 @@ typedef struct VFIOPrereg {
     QLIST_HEAD(, VFIOPreregRange) ranges;
     uint64_t bytes;             /* sum of @ranges */
     QEMUBH *settle;             /* drops what was expected in vain */
-    bool reported;              /* a failure was reported */
+    unsigned reported;          /* a bit for each kind of failure that was */
 } VFIOPrereg;
 
 /**
@@ -107,9 +107,10 @@ void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,
  * as long as it is seen; that must not lead back to @as.
  *
  * Returns false, with nothing changed, if any RAM cannot be registered.  RAM
- * that appears later unexpectedly and cannot be is reported once and stays
- * unregistered.  The host then refuses to map it, unless another container of
- * this process has it registered.
+ * that appears later unexpectedly and cannot be is reported once, and so is an
+ * IOMMU whose target cannot be followed.  It stays unregistered.  The host then
+ * refuses to map it, unless another container of this process has it
+ * registered.
  */
 bool vfio_prereg_follow(VFIOPrereg *prereg, AddressSpace *as, Error **errp);
 

@@ -188,12 +188,15 @@ static void test_offer_told_once(void)
 static void test_dimm(void)
 {
     const char *dimm = "{'driver': 'pc-dimm', 'id': 'd', 'memdev': 'm'}";
-    const char *options = VFIO1 "-object memory-backend-ram,id=m,size=256M ";
+    const char *more = "{'driver': 'pc-dimm', 'id': 'd2', 'memdev': 'm2'}";
+    const char *options = VFIO1 "-object memory-backend-ram,id=m,size=256M "
+                          "-object memory-backend-ram,id=m2,size=256M ";
     g_autofree char *said = refused(1 << 20, ONE, options);
     uint64_t sum = figure(said, LOCKS), pluggable = figure(said, PLUGGABLE);
     VfioTest *v = boot(sum, ONE, options);
     g_autofree char *says = g_strdup_printf(LOCKS "%" PRIu64,
                                             sum + (256 << 20));
+    g_autofree char *left = g_strdup_printf(PLUGGABLE "%u", 256 << 20);
 
     g_assert_cmpuint(pluggable, ==, 768 << 20);
     make_windows(v, 31, 1);     /* up to where DIMMs can be */
@@ -204,6 +207,7 @@ static void test_dimm(void)
     make_windows(v, 31, 1);
     vfio_assert_plugged(v, dimm);
     g_assert_cmpuint(vfio_locked(v), ==, sum + (256 << 20));
+    vfio_assert_not_plugged(v, more, left);
     vfio_quit(v);
 }
 

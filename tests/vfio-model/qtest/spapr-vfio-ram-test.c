@@ -503,11 +503,42 @@ static void test_ram_refused(void)
         set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
     }
     g_assert_cmpuint(vfio_log_count(v, "refuses to register RAM"), ==, 1);
+    /* A higher limit would be of no use */
+    g_assert_cmpuint(vfio_log_count(v, "RLIMIT_MEMLOCK"), ==, 0);
     vfio_no_fault(v);
     set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
     g_assert_cmpuint(vfio_regions(v), ==, 2);
     vfio_put(v, LIOBN_DEFAULT, 0, BAR_GPA | TCE_RW, H_SUCCESS);
     set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+    unlink(path);
+    vfio_quit(v);
+}
+
+/* RAM that is too small was told of before: a refusal is told all the same */
+static void test_ram_small_and_refused(void)
+{
+    VfioTest *v = vfio_boot_pages(64 * KiB, "host flavour=powernv page=64K\n"
+                                  ONE, "-object memory-backend-ram,id=small,"
+                                  "size=4K -device spapr-dma-test-region,"
+                                  "id=bus,addr=0x10000000,size=4K,"
+                                  "memdev=small,shown=off " VFIO1);
+    g_autofree char *path = g_build_filename(v->dir, "ram", NULL);
+
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_qmp_assert_success(v->t->qts, "{'execute': 'qom-set',"
+                                 " 'arguments': {"
+                                 " 'path': '/machine/peripheral/bus',"
+                                 " 'property': 'shown', 'value': %i } }", !i);
+    }
+    g_assert_cmpuint(vfio_log_count(v, "does not fill whole host pages"), ==,
+                     1);
+    plug_ram(v, "m1", 3, path);
+    vfio_fault(v, "ioctl=register,errno=EPERM");
+    for (unsigned i = 0; i < 2; i++) {
+        set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, PCI_COMMAND_MEMORY);
+        set_bar(v->t, 3, PCI_BASE_ADDRESS_2, BAR_BUS, 0);
+    }
+    g_assert_cmpuint(vfio_log_count(v, "refuses to register RAM"), ==, 1);
     unlink(path);
     vfio_quit(v);
 }
@@ -580,6 +611,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/ram/C21-no-discard", test_ram_discard);
     qtest_add_func("spapr-vfio/ram/leaves-mapped", test_ram_leaves_mapped);
     qtest_add_func("spapr-vfio/ram/refused", test_ram_refused);
+    qtest_add_func("spapr-vfio/ram/small-and-refused",
+                   test_ram_small_and_refused);
     qtest_add_func("spapr-vfio/ram/refused-to-one", test_ram_refused_to_one);
     qtest_add_func("spapr-vfio/ram/refused-at-start",
                    test_ram_refused_at_start);

@@ -236,6 +236,34 @@ static void test_reset_refused(void)
     vfio_quit(v);
 }
 
+/* A host with one window keeps that, and nothing in it stays mapped */
+static void test_v1_ends(void)
+{
+    VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, VFIO1);
+    SpaprDdwWindow w;
+
+    vfio_put(v, LIOBN_DEFAULT, PAGE, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_put(v, LIOBN_DEFAULT, 2 * PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    vfio_assert_dma(v, 1, PAGE, 0x4000000);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    g_assert_cmpuint(vfio_dma_copy(v, 1, PAGE, PAGE), ==, RESULT_READ_FAULT);
+
+    w = vfio_create(v, 16, 31, 0);
+    g_assert_cmpuint(vfio_dma_copy(v, 1, PAGE, PAGE), ==, RESULT_READ_FAULT);
+    vfio_put(v, w.liobn, 64 * KiB, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_assert_dma(v, 1, 64 * KiB, 0x4000000);
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    g_assert_cmpuint(vfio_dma_copy(v, 1, 64 * KiB, 64 * KiB), ==,
+                     RESULT_READ_FAULT);
+
+    vfio_put(v, LIOBN_DEFAULT, PAGE, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_put(v, LIOBN_DEFAULT, 2 * PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    vfio_assert_dma(v, 1, PAGE, 0x4000000);
+    qtest_system_reset(v->t->qts);
+    g_assert_cmpuint(vfio_dma_copy(v, 1, PAGE, PAGE), ==, RESULT_READ_FAULT);
+    vfio_quit(v);
+}
+
 int main(int argc, char **argv)
 {
     vfio_test_init(&argc, &argv);
@@ -257,5 +285,6 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/map/A10-flood", test_map_flood);
     qtest_add_func("spapr-vfio/map/C20-two-containers",
                    test_map_two_containers);
+    qtest_add_func("spapr-vfio/windows/v1-ends", test_v1_ends);
     return g_test_run();
 }
