@@ -19,6 +19,7 @@ help:
 	@echo 'make check-abi    the model of a VFIO host against six real kernels'
 	@echo 'make check-libvirt  what the manual says to type, with libvirt'
 	@echo 'make check-model  a VFIO host that fails, call by call; base and ours'
+	@echo 'make check-mutants  do the tests notice wrong changes? hours'
 	@echo 'make check-stock  what the unmodified base gets wrong, and its own tests'
 	@echo 'make bench        compare speed and scale with the unmodified base'
 	@echo 'make bench-quick  the same in short, as a test'
@@ -49,6 +50,9 @@ check-abi: setup
 		build/project/tests/vfio-model/vfio-model \
 		build/project/tests/abi/abi-test \
 		build/project/tests/abi/abi-test.ppc64le
+
+check-mutants: setup
+	@scripts/run-python tests/mutants/run
 
 check-libvirt: setup
 	@scripts/check libvirt
@@ -104,5 +108,5 @@ distclean:
 
 .NOTPARALLEL:
 .PHONY: all help setup demo check $(TIERS:%=check-%) check-abi \
-        check-libvirt check-model check-stock bench bench-quick soak clean \
-        distclean
+        check-libvirt check-model check-mutants check-stock bench bench-quick \
+        soak clean distclean

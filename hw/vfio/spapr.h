@@ -172,7 +172,7 @@ bool vfio_spapr_bus_hides(const VFIOSpaprContainer *sc,
 bool vfio_spapr_bus_window_added(VFIOSpaprContainer *sc,
                                  const VFIOHostWindow *hw, Error **errp);
 
-/* Map all bus RAM again, which a host may have unmapped; failures are reported */
+/* Map all bus RAM again, which a host may have unmapped; reports failures */
 void vfio_spapr_bus_map_again(VFIOSpaprContainer *sc);
 
 /* How many pieces of bus RAM there are */
