@@ -339,6 +339,16 @@ QDict *spapr_view_owner(SpaprDmaTest *t, unsigned n)
     return owner;
 }
 
+uint64_t spapr_view_locked(SpaprDmaTest *t, const char *what)
+{
+    QDict *all = view(t);
+    uint64_t bytes = qdict_get_int(qdict_get_qdict(all, "locked-memory"),
+                                   what);
+
+    qobject_unref(all);
+    return bytes;
+}
+
 /* Take what is not the same everywhere out of a window */
 static void check_window(SpaprDmaTest *t, QDict *window, uint32_t liobn)
 {

@@ -215,6 +215,12 @@ void spapr_assert_available(SpaprDmaTest *t, uint32_t windows);
 QDict *spapr_view_owner(SpaprDmaTest *t, unsigned n);
 
 /**
+ * spapr_view_locked: bytes that must be lockable, as query-spapr-dma has them
+ * @what: a field of SpaprDmaLockedInfo
+ */
+uint64_t spapr_view_locked(SpaprDmaTest *t, const char *what);
+
+/**
  * spapr_view_window: what query-spapr-dma tells of one window
  * @liobn: its number
  *

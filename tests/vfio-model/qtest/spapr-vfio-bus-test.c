@@ -72,18 +72,6 @@ static BusTest *boot(const char *topology, const char *quirk,
     return b;
 }
 
-/* RAM that has to be lockable, as an operator is told */
-static uint64_t lockable_ram(BusTest *b)
-{
-    QDict *answer = qtest_qmp(b->v->t->qts, "{'execute': 'query-spapr-dma'}");
-    QDict *locked = qdict_get_qdict(qdict_get_qdict(answer, "return"),
-                                    "locked-memory");
-    uint64_t ram = qdict_get_int(locked, "ram");
-
-    qobject_unref(answer);
-    return ram;
-}
-
 static void quit(BusTest *b)
 {
     vfio_quit(b->v);
@@ -99,12 +87,7 @@ static void quit(BusTest *b)
 
 static void show(BusTest *b, const char *id, bool shown)
 {
-    g_autofree char *path = g_strdup_printf("/machine/peripheral/%s", id);
-
-    qtest_qmp_assert_success(b->v->t->qts, "{'execute': 'qom-set',"
-                             " 'arguments': { 'path': %s,"
-                             " 'property': 'shown', 'value': %i } }", path,
-                             shown);
+    vfio_show(b->v, id, shown);
 }
 
 /* Map pages in a row */
@@ -917,7 +900,7 @@ static void test_ram_shared(void)
                       "size=1M,memdev=ppc_spapr.ram,offset=0x8000000 " VFIO1);
 
     g_assert_cmpuint(vfio_registered(b->v), ==, TEST_RAM);
-    g_assert_cmpuint(lockable_ram(b), ==, TEST_RAM);
+    g_assert_cmpuint(spapr_view_locked(b->v->t, "ram"), ==, TEST_RAM);
     put(b, LIOBN_DEFAULT, 0, SINK, 2);
     vfio_assert_dma(b->v, 1, RAM_BUS, SINK);
     show(b, "ram", false);

@@ -364,6 +364,16 @@ void vfio_unplug(VfioTest *v, const char *id, unsigned slot)
     qtest_qmp_eventwait(v->t->qts, "DEVICE_DELETED");
 }
 
+void vfio_show(VfioTest *v, const char *id, bool shown)
+{
+    g_autofree char *path = g_strdup_printf("/machine/peripheral/%s", id);
+
+    qtest_qmp_assert_success(v->t->qts, "{'execute': 'qom-set',"
+                             " 'arguments': { 'path': %s,"
+                             " 'property': 'shown', 'value': %i } }", path,
+                             shown);
+}
+
 SpaprDdwWindow vfio_create(VfioTest *v, uint32_t page_shift,
                            uint32_t window_shift, uint64_t addr)
 {

@@ -215,6 +215,11 @@ void vfio_assert_not_plugged(VfioTest *v, const char *json, const char *text);
 void vfio_unplug(VfioTest *v, const char *id, unsigned slot);
 
 /**
+ * vfio_show: let a spapr-dma-test-region be there, or not
+ */
+void vfio_show(VfioTest *v, const char *id, bool shown);
+
+/**
  * vfio_create: create a window, which must succeed
  * @addr: where it has to be
  */

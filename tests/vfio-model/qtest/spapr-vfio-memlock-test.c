@@ -56,17 +56,6 @@ static char *refused(uint64_t memlock, const char *groups,
     return said;
 }
 
-static uint64_t view_sum(VfioTest *v)
-{
-    QDict *answer = qtest_qmp(v->t->qts, "{'execute': 'query-spapr-dma'}");
-    QDict *info = qdict_get_qdict(answer, "return");
-    uint64_t sum = qdict_get_int(qdict_get_qdict(info, "locked-memory"),
-                                 "sum");
-
-    qobject_unref(answer);
-    return sum;
-}
-
 /* The guest has the window that Linux makes, in each of its PHBs */
 static void make_windows(VfioTest *v, unsigned ram_shift, unsigned phbs)
 {
@@ -142,7 +131,7 @@ static void test_ladder(gconstpointer data)
 
     make_windows(v, r->ram_shift, r->containers);
     g_assert_cmpuint(vfio_locked(v), ==, sum);
-    g_assert_cmpuint(view_sum(v), ==, sum);
+    g_assert_cmpuint(spapr_view_locked(v->t, "sum"), ==, sum);
     g_assert_cmpuint(planned(r->memory, r->containers), ==, sum);
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
     vfio_quit(v);
@@ -172,7 +161,7 @@ static void test_no_default(void)
 static void test_offer_told_once(void)
 {
     VfioTest *v = boot(261 << 20, ONE, VFIO1);
-    uint64_t sum = view_sum(v);
+    uint64_t sum = spapr_view_locked(v->t, "sum");
     g_autofree char *says = g_strdup_printf(LOCKS "%" PRIu64, sum);
 
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);

@@ -524,12 +524,8 @@ static void test_ram_small_and_refused(void)
                                   "memdev=small,shown=off " VFIO1);
     g_autofree char *path = g_build_filename(v->dir, "ram", NULL);
 
-    for (unsigned i = 0; i < 2; i++) {
-        qtest_qmp_assert_success(v->t->qts, "{'execute': 'qom-set',"
-                                 " 'arguments': {"
-                                 " 'path': '/machine/peripheral/bus',"
-                                 " 'property': 'shown', 'value': %i } }", !i);
-    }
+    vfio_show(v, "bus", true);
+    vfio_show(v, "bus", false);
     g_assert_cmpuint(vfio_log_count(v, "does not fill whole host pages"), ==,
                      1);
     plug_ram(v, "m1", 3, path);
