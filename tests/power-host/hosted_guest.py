@@ -114,9 +114,9 @@ class Passthrough:
         return [m.groups() for m in process.find(
             self.host.lines, r'^HOST device (\S+) group (\d+) driver (\S+)')]
 
-    def _windows(self):
-        return [window for owner in self.view['owners']
-                for window in owner['windows']]
+    def _all(self, what):
+        """The windows or the containers of all owners."""
+        return [one for owner in self.view['owners'] for one in owner[what]]
 
     @property
     def windows(self):
@@ -124,13 +124,13 @@ class Passthrough:
         return [Window(window['liobn'], window['kind'], window['first'],
                        window['page-size'],
                        window['last'] - window['first'] + 1)
-                for window in self._windows()]
+                for window in self._all('windows')]
 
     @property
     def handlers(self):
         """{LIOBN: who carries out its hypercalls, and why}"""
         return {window['liobn']: window['handler']
-                for window in self._windows()}
+                for window in self._all('windows')}
 
     @property
     def containers(self):
@@ -153,20 +153,18 @@ class Passthrough:
     def registered(self):
         """(ranges, bytes) of each container that registers RAM."""
         found = [container['vfio'].get('registration')
-                 for owner in self.view['owners']
-                 for container in owner['containers']]
+                 for container in self._all('containers')]
         return [(r['ranges'], r['bytes']) for r in found if r]
 
     @property
     def maps_refused(self):
         """How many runs the host has not mapped, over all containers."""
         return sum(container['vfio']['maps-refused']
-                   for owner in self.view['owners']
-                   for container in owner['containers'])
+                   for container in self._all('containers'))
 
     def counters(self, liobn):
         """What has happened to a window, as SpaprDmaCountersInfo has it."""
-        return next((window['counters'] for window in self._windows()
+        return next((window['counters'] for window in self._all('windows')
                      if window['liobn'] == liobn), {})
 
     def calls(self, liobn):
