@@ -87,7 +87,8 @@ typedef struct SpaprDdwOffer {
  * @sphb: a realized PHB
  *
  * Holds in and out of limited-address mode, since a guest asks before it
- * changes the mode and not again, as Linux does.
+ * changes the mode and not again, as Linux does.  Only for 16 GiB pages there
+ * is no place in that mode: %SPAPR_DDW_LIMITED_ADDR is no multiple of them.
  */
 SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb);
 
