@@ -17,6 +17,7 @@ help:
 	@echo 'make check        all tests; ends with a line of counts'
 	@echo 'make check-TIER   one tier: $(TIERS)'
 	@echo 'make check-abi    the model of a VFIO host against six real kernels'
+	@echo 'make check-ci     all tests, and 12 of the mutants'
 	@echo 'make check-libvirt  what the manual says to type, with libvirt'
 	@echo 'make check-model  a VFIO host that fails, call by call; base and ours'
 	@echo 'make check-mutants  do the tests notice wrong changes? hours'
@@ -56,6 +57,9 @@ check-mutants: setup
 
 check-libvirt: setup
 	@scripts/check libvirt
+
+check-ci: setup
+	@scripts/check --ci
 
 check-model: setup
 	@scripts/build-target build/asan.stamp asan
@@ -108,5 +112,5 @@ distclean:
 
 .NOTPARALLEL:
 .PHONY: all help setup demo check $(TIERS:%=check-%) check-abi \
-        check-libvirt check-model check-mutants check-stock bench bench-quick \
+        check-ci check-libvirt check-model check-mutants check-stock bench bench-quick \
         soak clean distclean
