@@ -582,6 +582,8 @@ void spapr_phb_dma_unrealize(SpaprPhbState *sphb)
         if (window && window->space->as == &sphb->iommu_as) {
             memory_region_del_subregion(&sphb->iommu_root,
                                         spapr_dma_window_get_root(window));
+            /* The PHB itself may be in use until RCU readers are done */
+            object_unparent(OBJECT(window));
         }
     }
 }
