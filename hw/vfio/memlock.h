@@ -14,13 +14,16 @@
 
 /**
  * vfio_memlock_remedy: say how much must be lockable, and how to allow it
- * @mapper: a container that could not lock what it needs
- * @coming: bytes of RAM that are about to be plugged
+ * @mapper: a container that could not lock what it needs (-ENOMEM)
+ * @coming: bytes of RAM that the memory map does not show yet
+ * @plugged: is that memory of which maxmem says how much there can be?
  *
  * Returns a part of a message, to be freed.  The sum is that of the machine
- * with all DMA windows, so that nothing else is missed after it is allowed.
+ * with all DMA windows, so that nothing else is missed after it is allowed.  If
+ * the limit allows that much, the message says that it is something else.
  */
-char *vfio_memlock_remedy(const SpaprDmaMapper *mapper, uint64_t coming);
+char *vfio_memlock_remedy(const SpaprDmaMapper *mapper, uint64_t coming,
+                          bool plugged);
 
 /**
  * vfio_memlock_left: how much more memory this process may lock

@@ -120,8 +120,8 @@ static void vfio_prereg_report(VFIOPrereg *prereg, unsigned kind, Error *err)
         return;
     }
     prereg->reported |= BIT(kind);
-    error_append_hint(&err, "Devices of the host cannot access this RAM;"
-                      " later failures of this kind are only traced.\n");
+    error_prepend(&err, "devices of the host cannot access some RAM, later"
+                  " failures of this kind are only traced: ");
     error_report_err(err);
 }
 
@@ -204,23 +204,24 @@ static void vfio_prereg_drop(VFIOPrereg *prereg, VFIOPreregRange *range)
 
 static void vfio_prereg_refused(const VFIOPrereg *prereg,
                                 const VFIOPreregRange *range, const char *name,
-                                uint64_t coming, int ret, Error **errp)
+                                uint64_t coming, bool plugged, int ret,
+                                Error **errp)
 {
     g_autofree char *remedy = NULL;
 
     if (ret == -ENOMEM && prereg->ops->remedy) {
-        remedy = prereg->ops->remedy(prereg->opaque, coming);
+        remedy = prereg->ops->remedy(prereg->opaque, coming, plugged);
     }
     error_setg(errp, "host refuses to register RAM \"%s\" of %" PRIu64 " bytes"
                " for DMA: %s%s%s", name, range->size, strerror(-ret),
                remedy ? "; " : "", remedy ?: "");
 }
 
-/* @coming: bytes of RAM that no address space shows yet */
+/* @coming and @plugged are for the remedy, see there */
 static bool vfio_prereg_register(VFIOPrereg *prereg,
                                  const VFIOPreregRange *range,
                                  const char *name, uint64_t coming,
-                                 Error **errp)
+                                 bool plugged, Error **errp)
 {
     VFIOPreregRange *known;
     int ret;
@@ -229,7 +230,7 @@ static bool vfio_prereg_register(VFIOPrereg *prereg,
                                     range->size);
     trace_vfio_prereg_register(range->vaddr, range->size, ret);
     if (ret) {
-        vfio_prereg_refused(prereg, range, name, coming, ret, errp);
+        vfio_prereg_refused(prereg, range, name, coming, plugged, ret, errp);
         return false;
     }
     known = g_new0(VFIOPreregRange, 1);
@@ -242,7 +243,8 @@ static bool vfio_prereg_register(VFIOPrereg *prereg,
 
 /* Have RAM registered, as far as it is not.  False: nothing has changed. */
 static bool vfio_prereg_add(VFIOPrereg *prereg, const VFIOPreregRange *range,
-                            const char *name, uint64_t coming, Error **errp)
+                            const char *name, uint64_t coming, bool plugged,
+                            Error **errp)
 {
     VFIOPreregRange *before = QLIST_FIRST(&prereg->ranges);
     VFIOPreregRange piece = { .vaddr = range->vaddr };
@@ -251,7 +253,8 @@ static bool vfio_prereg_add(VFIOPrereg *prereg, const VFIOPreregRange *range,
     for (left = range->size; left; left -= piece.size) {
         piece.size = left;
         if (!vfio_prereg_known(prereg, piece.vaddr, &piece.size) &&
-            !vfio_prereg_register(prereg, &piece, name, coming, errp)) {
+            !vfio_prereg_register(prereg, &piece, name, coming, plugged,
+                                  errp)) {
             while (QLIST_FIRST(&prereg->ranges) != before) {
                 vfio_prereg_drop(prereg, QLIST_FIRST(&prereg->ranges));
             }
@@ -348,7 +351,7 @@ static bool vfio_prereg_add_ram(VFIOPreregFollower *follower,
     /* The memory map that has it is not there yet, but for the first one */
     if (!vfio_prereg_add(follower->prereg, &range,
                          memory_region_name(section->mr),
-                         follower->started ? range.size : 0, errp)) {
+                         follower->started ? range.size : 0, false, errp)) {
         return false;
     }
     vfio_prereg_count(follower->prereg, range.vaddr, range.size, 1);
@@ -574,7 +577,7 @@ bool vfio_prereg_expect(VFIOPrereg *prereg, MemoryRegion *mr, Error **errp)
     qemu_bh_schedule(prereg->settle);
     range = vfio_prereg_range(&section);
     return vfio_prereg_add(prereg, &range, memory_region_name(mr), range.size,
-                           errp);
+                           true, errp);
 }
 
 void vfio_prereg_init(VFIOPrereg *prereg, const VFIOPreregOps *ops,

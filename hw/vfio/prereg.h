@@ -42,10 +42,11 @@ typedef struct VFIOPreregOps {
     /**
      * @remedy: say how the host is made to lock more; may be NULL
      *
-     * @coming bytes of RAM are about to be plugged.  Returns a part of a
+     * @coming bytes of RAM are not in the memory map yet; @plugged tells
+     * whether it is memory that maxmem makes room for.  Returns a part of a
      * message, to be freed.
      */
-    char *(*remedy)(void *opaque, uint64_t coming);
+    char *(*remedy)(void *opaque, uint64_t coming, bool plugged);
 
     /**
      * @vanished: unmap what leads to something that has vanished

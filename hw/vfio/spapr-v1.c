@@ -89,7 +89,7 @@ static bool v1_open(VFIOSpaprContainer *sc, Error **errp)
 
     if (ret) {
         g_autofree char *remedy = ret != -ENOMEM ? NULL :
-                                  vfio_memlock_remedy(&sc->mapper, 0);
+                                  vfio_memlock_remedy(&sc->mapper, 0, false);
 
         error_setg(errp, "host does not enable its DMA window of 0x%" PRIx64
                    " bytes: %s%s%s", sc->info.size, strerror(-ret),

@@ -98,11 +98,11 @@ static bool v2_choose_page(const VFIOSpaprContainer *sc, VFIOHostWindow *hw,
     if (shift < 0) {
         error_setg(errp, "host has no DMA page size that fits: it offers the"
                    " mask 0x%" PRIx64 ", the guest wants pages of 2^%u bytes,"
-                   " RAM has pages of 0x%" PRIx64 " bytes",
-                   sc->info.page_sizes, guest_shift,
+                   " RAM has pages of 0x%" PRIx64 " bytes; leave what does not"
+                   " fit out of the property pgsz of the PCI host bridge, or"
+                   " use x-spapr-v1=on of the device if this is about the"
+                   " default window", sc->info.page_sizes, guest_shift,
                    (uint64_t)qemu_minrampagesize());
-        error_append_hint(errp, "Restrict what the guest may use with the"
-                          " property pgsz of the PCI host bridge.\n");
         return false;
     }
     hw->page_shift = shift;
@@ -118,6 +118,26 @@ static uint32_t v2_levels(const VFIOSpaprContainer *sc, uint64_t entries)
 {
     return spapr_locked_levels(qemu_real_host_page_size(), v2_max_levels(sc),
                                entries);
+}
+
+static uint32_t v2_smallest_page(const VFIOSpaprContainer *sc)
+{
+    return ctz64(sc->info.page_sizes);
+}
+
+/*
+ * Bytes of the host window for one of @size of the guest.  A host that has a
+ * place for default windows alone goes by size and pages: one that is small,
+ * in the smallest pages, would be taken for a default window.
+ */
+static uint64_t v2_host_size(const VFIOSpaprContainer *sc, uint64_t bus_offset,
+                             uint32_t page_shift, uint64_t size)
+{
+    const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2((void *)sc);
+
+    return v2->apart && bus_offset == v2->other_place &&
+           page_shift == v2_smallest_page(sc) ?
+           MAX(size, 2 * pow2ceil(sc->info.size)) : size;
 }
 
 /* Locked memory that a table takes */
@@ -217,7 +237,7 @@ static void v2_create_error(const VFIOSpaprContainer *sc,
     g_autofree char *remedy = NULL;
 
     if (ret == -ENOMEM) {
-        remedy = vfio_memlock_remedy(&sc->mapper, 0);
+        remedy = vfio_memlock_remedy(&sc->mapper, 0, false);
     } else if (ret == -ENOSPC) {
         remedy = g_strdup_printf("it offers %u windows at once",
                                  sc->info.max_windows);
@@ -238,11 +258,6 @@ static bool v2_create_small(VFIOSpaprContainer *sc, uint32_t page_shift,
 
     trace_vfio_spapr_probe_window(size, *start, ret);
     return !ret;
-}
-
-static uint32_t v2_smallest_page(const VFIOSpaprContainer *sc)
-{
-    return ctz64(sc->info.page_sizes);
 }
 
 /* A host that cannot be asked this way has unknown places */
@@ -300,7 +315,6 @@ static bool v2_needs_placeholder(VFIOSpaprContainer *sc,
 static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
 {
     ERRP_GUARD();
-    const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2(sc);
     uint64_t most = v2_sane_size(vfio_memlock_left(0));
     uint64_t wanted = hw->start, start;
     V2Request want = {
@@ -320,10 +334,7 @@ static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
                    " two, not of 0x%" PRIx64 " bytes", want.size);
         return false;
     }
-    /* A small one in the smallest pages would be taken for a default window */
-    if (v2->apart && wanted == v2->other_place) {
-        want.size = MAX(want.size, 2 * sc->info.size);
-    }
+    hw->size = want.size = v2_host_size(sc, wanted, want.page_shift, want.size);
     want.levels = v2_levels(sc, want.size >> want.page_shift);
     ret = v2_try_create(sc, &want, &start);
     if (ret) {
@@ -339,9 +350,10 @@ static bool v2_create(VFIOSpaprContainer *sc, VFIOHostWindow *hw, Error **errp)
 
     v2_remove_nofail(sc, start);
     error_setg(errp, "host puts the DMA window at 0x%" PRIx64 ", the guest"
-               " needs it at 0x%" PRIx64, start, wanted);
-    error_append_hint(errp, "Set dma_win_addr or dma64_win_addr of the PCI"
-                      " host bridge to what the host uses.\n");
+               " needs it at 0x%" PRIx64 ": set dma_win_addr or dma64_win_addr"
+               " of the PCI host bridge to where the host puts it; or, if the"
+               " guest is in limited-address mode, plug the device before it"
+               " boots", start, wanted);
     return false;
 }
 
@@ -387,14 +399,19 @@ static unsigned v2_containers(const VFIOSpaprContainer *sc)
 static uint64_t v2_most_tces(const VFIOSpaprContainer *sc, uint64_t lockable,
                              uint32_t guest_shift, uint32_t page_shift)
 {
+    const VFIOSpaprV2Container *v2 = VFIO_IOMMU_SPAPR_V2((void *)sc);
     const uint64_t most = 1ULL << (V2_MAX_SHIFT - guest_shift);
     const unsigned containers = v2_containers(sc);
     uint64_t tces = most;
 
-    while (tces && containers *
-           v2_table(sc, tces << (guest_shift - page_shift)) +
-           spapr_dma_kvm_locked(tces) > lockable) {
-        tces >>= 1;
+    for (; tces; tces >>= 1) {
+        uint64_t size = v2_host_size(sc, v2->other_place, page_shift,
+                                     tces << guest_shift);
+
+        if (containers * v2_table(sc, size >> page_shift) +
+            spapr_dma_kvm_locked(tces) <= lockable) {
+            break;
+        }
     }
     return tces < most ? tces : UINT64_MAX;
 }
@@ -466,10 +483,10 @@ static bool v2_pages_fit(const VFIOSpaprContainer *sc, MemoryRegion *mr,
         if (page < 1ULL << hw->page_shift) {
             error_setg(errp, "RAM \"%s\" has pages of 0x%" PRIx64 " bytes, but"
                        " the host's DMA window at 0x%" PRIx64 " takes only"
-                       " pages of 2^%u bytes", memory_region_name(mr), page,
-                       hw->start, hw->page_shift);
-            error_append_hint(errp, "Back it by pages as large as those of the"
-                              " RAM that the machine started with.\n");
+                       " pages of 2^%u bytes: back it by pages as large as"
+                       " those of the RAM that the machine started with",
+                       memory_region_name(mr), page, hw->start,
+                       hw->page_shift);
             return false;
         }
     }
@@ -509,9 +526,7 @@ static bool v2_open(VFIOSpaprContainer *sc, Error **errp)
 
     if (!sc->info.page_sizes) {
         error_setg(errp, "host offers VFIO_SPAPR_TCE_v2_IOMMU but no dynamic"
-                   " DMA windows");
-        error_append_hint(errp, "Use the property x-spapr-v1 of the"
-                          " device.\n");
+                   " DMA windows: use the property x-spapr-v1 of the device");
         return false;
     }
     /* A group comes with a default window, which takes a place that we need */
@@ -541,8 +556,10 @@ static void v2_locked(const VFIOSpaprContainer *sc,
         int page_shift = v2_page_shift(sc, guest_shift);
 
         if (page_shift >= 0) {
-            locked->host_tables += v2_table(sc, pow2ceil(windows[n].entries) <<
-                                                (guest_shift - page_shift));
+            locked->host_tables += v2_table(sc,
+                v2_host_size(sc, windows[n].bus_offset, page_shift,
+                             pow2ceil(windows[n].entries) << guest_shift) >>
+                page_shift);
         }
     }
 }

@@ -258,7 +258,7 @@ static char *vfio_spapr_remedy(SpaprDmaMapper *mapper,
                                SpaprDmaLimitReason reason)
 {
     return reason == SPAPR_DMA_LIMIT_REASON_LOCKED_MEMORY ?
-           vfio_memlock_remedy(mapper, 0) : NULL;
+           vfio_memlock_remedy(mapper, 0, false) : NULL;
 }
 
 /*
@@ -347,11 +347,12 @@ static int vfio_spapr_unregister_ram(void *opaque, void *vaddr, uint64_t size)
     return vfio_spapr_host_unregister(&sc->host, vaddr, size);
 }
 
-static char *vfio_spapr_register_remedy(void *opaque, uint64_t coming)
+static char *vfio_spapr_register_remedy(void *opaque, uint64_t coming,
+                                        bool plugged)
 {
     const VFIOSpaprContainer *sc = opaque;
 
-    return vfio_memlock_remedy(&sc->mapper, coming);
+    return vfio_memlock_remedy(&sc->mapper, coming, plugged);
 }
 
 /* Well-behaved guests have unmapped it themselves */
@@ -481,6 +482,8 @@ static void vfio_spapr_group_left(VFIOContainerBase *bcontainer)
         }
     }
     vfio_spapr_bus_map_again(sc);
+    /* KVM may have refused a window because of the one that has left */
+    vfio_spapr_update_kvm(sc);
 }
 
 static void vfio_spapr_instance_init(Object *obj)

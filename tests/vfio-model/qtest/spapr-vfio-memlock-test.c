@@ -261,11 +261,14 @@ static void test_planner(void)
 }
 
 /* A device's RAM appears, for which the first sum had no room */
-static void test_later_ram(void)
+static void test_later_ram(const void *data)
 {
+    bool pluggable = data;
     const char *vga = "-device VGA,id=vga,addr=2.0 ";
-    g_autofree char *options = g_strdup_printf("-m 256M,slots=0,maxmem=256M "
-                                               "%s%s", VFIO1, vga);
+    const char *memory = pluggable ? "-m 256M,slots=4,maxmem=1G " :
+                                     "-m 256M,slots=0,maxmem=256M ";
+    g_autofree char *options = g_strdup_printf("%s%s%s", memory, VFIO1, vga);
+    g_autofree char *more = g_strdup_printf(PLUGGABLE "%u", 768 << 20);
     g_autofree char *said = refused(1 << 20, ONE, options);
     uint64_t sum = figure(said, LOCKS);
     VfioTest *v = boot(sum, ONE, options);
@@ -273,14 +276,59 @@ static void test_later_ram(void)
     QPCIBus *bus;
     QPCIDevice *dev;
 
-    make_windows(v, 28, 1);
+    make_windows(v, pluggable ? 31 : 28, 1);
     bus = qpci_new_spapr(v->t->qts, &v->t->alloc);
     dev = qpci_device_find(bus, QPCI_DEVFN(2, 0));
     qpci_device_enable(dev);
     qpci_iomap(dev, 0, NULL);
     g_assert_cmpuint(vfio_log_count(v, says), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, more), ==, pluggable);
     g_free(dev);
     qpci_free_spapr(bus);
+    vfio_quit(v);
+}
+
+/* There a window takes a table of the host that is larger than itself */
+static void test_partition(void)
+{
+    const char *format = "host flavour=lpar windows=2 memlock=%" PRIu64 "\n"
+                         ONE;
+    const char *options = "-m 256M,slots=0,maxmem=256M " VFIO1;
+    g_autofree char *large = g_strdup_printf(format, 1ULL << 52);
+    g_autofree char *exact = NULL;
+    VfioTest *v = vfio_boot_under(vfio_unprivileged(), large, NULL, options);
+    uint64_t sum = spapr_view_locked(v->t, "sum");
+
+    vfio_quit(v);
+    exact = g_strdup_printf(format, sum);
+    v = vfio_boot_under(vfio_unprivileged(), exact, NULL, options);
+    make_windows(v, 28, 1);
+    g_assert_cmpuint(vfio_locked(v), <=, sum);
+    vfio_quit(v);
+}
+
+/* Advice to raise a limit that there is not would lower it */
+static void test_no_limit(void)
+{
+    static const char *const faults[] = {
+        "ioctl=register,errno=ENOMEM", "ioctl=tce_create,errno=ENOMEM,nth=4",
+    };
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+
+    for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
+        QDict *answer;
+        const char *said;
+
+        vfio_fault(v, faults[i]);
+        answer = qtest_qmp(v->t->qts, "{'execute': 'device_add',"
+                           " 'arguments': " PLUG(1) "}");
+        said = qdict_get_str(qdict_get_qdict(answer, "error"), "desc");
+        g_assert_nonnull(strstr(said, "Cannot allocate memory; the limit of"
+                                " locked memory is not the reason: "));
+        g_assert_null(strstr(said, "raise"));
+        qobject_unref(answer);
+        vfio_no_fault(v);
+    }
     vfio_quit(v);
 }
 
@@ -309,7 +357,11 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/memlock/D20-offer-told-once",
                    test_offer_told_once);
     qtest_add_func("spapr-vfio/memlock/dimm", test_dimm);
-    qtest_add_func("spapr-vfio/memlock/later-ram", test_later_ram);
+    qtest_add_data_func("spapr-vfio/memlock/later-ram", NULL, test_later_ram);
+    qtest_add_data_func("spapr-vfio/memlock/later-ram-and-dimms", "",
+                        test_later_ram);
+    qtest_add_func("spapr-vfio/memlock/partition", test_partition);
+    qtest_add_func("spapr-vfio/memlock/no-limit", test_no_limit);
     qtest_add_func("spapr-vfio/memlock/planner", test_planner);
     qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
     qtest_add_func("spapr-vfio/memlock/D21-not-told", test_not_told);
