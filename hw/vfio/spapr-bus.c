@@ -114,10 +114,9 @@ static bool vfio_spapr_map_bus_ram(VFIOSpaprContainer *sc,
     if (!vfio_spapr_find(sc, ram->iova, ram->size)) {
         error_setg(errp, "RAM at 0x%" PRIx64 " of 0x%" PRIx64 " bytes on the"
                    " bus is not in a DMA window of the host, devices of the"
-                   " host cannot use it", ram->iova, ram->size);
-        error_append_hint(errp, "Have a DMA window there, for example by the"
-                          " properties dma_win_addr and dma_win_size of the"
-                          " PCI host bridge.\n");
+                   " host cannot use it: have a window there, for example by"
+                   " the properties dma_win_addr and dma_win_size of the PCI"
+                   " host bridge", ram->iova, ram->size);
         return false;
     }
     ret = vfio_spapr_host_map(&sc->host, ram->iova, ram->vaddr, ram->size,
@@ -167,7 +166,7 @@ static bool vfio_spapr_add_bus_ram(VFIOSpaprContainer *sc,
         vfio_spapr_update_kvm(sc);
     }
     vfio_spapr_hide(sc, ram, true);
-    /* The machine's first reset makes the first window */
+    /* While the guest has removed all windows nobody asked for one here */
     return QLIST_EMPTY(&sc->windows) || vfio_spapr_map_bus_ram(sc, ram, errp);
 }
 
@@ -243,7 +242,9 @@ void vfio_spapr_bus_map_again(VFIOSpaprContainer *sc)
     QLIST_FOREACH(ram, &sc->bus_ram, next) {
         Error *err = NULL;
 
-        if (!vfio_spapr_map_bus_ram(sc, ram, &err)) {
+        /* What lies in no window was not mapped before */
+        if (vfio_spapr_find(sc, ram->iova, ram->size) &&
+            !vfio_spapr_map_bus_ram(sc, ram, &err)) {
             error_reportf_err(err, "vfio: a device lost RAM on the bus when a"
                               " group left its container: ");
         }

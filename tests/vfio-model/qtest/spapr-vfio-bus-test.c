@@ -841,6 +841,25 @@ static void test_ram_group_leaves(const void *quirk)
     quit(b);
 }
 
+/* What no device had before is not lost */
+static void test_ram_group_leaves_unmapped(void)
+{
+    BusTest *b = boot(POWERNV TWO, NULL, REGION("far", "addr=0x100000000000,"
+                                                "memdev=m1,shown=off")
+                      VFIO1 VFIO2);
+
+    show(b, "far", true);
+    g_assert_cmpuint(vfio_log_count(b->v, "is not in a DMA window"), ==, 1);
+    vfio_unplug(b->v, "vf1", 1);
+    g_assert_cmpuint(vfio_log_count(b->v, "is not in a DMA window"), ==, 1);
+    quit(b);
+    b = boot(POWERNV TWO, NULL, BUS_RAM VFIO1 VFIO2);
+    g_assert_cmpint(spapr_ddw_remove(b->v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    vfio_unplug(b->v, "vf1", 1);
+    g_assert_cmpuint(vfio_log_count(b->v, "lost RAM"), ==, 0);
+    quit(b);
+}
+
 /* The host does not map it again then: the log has that, each time */
 static void test_ram_group_leaves_refused(void)
 {
@@ -1273,6 +1292,8 @@ int main(int argc, char **argv)
                         test_ram_group_leaves);
     qtest_add_data_func("spapr-vfio/bus/ram-group-leaves-old-host",
                         "no-detach-clears", test_ram_group_leaves);
+    qtest_add_func("spapr-vfio/bus/ram-group-leaves-unmapped",
+                   test_ram_group_leaves_unmapped);
     qtest_add_func("spapr-vfio/bus/ram-group-leaves-refused",
                    test_ram_group_leaves_refused);
     qtest_add_func("spapr-vfio/bus/ram-refused", test_ram_refused);
