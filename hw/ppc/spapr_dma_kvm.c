@@ -112,9 +112,15 @@ void spapr_dma_kvm_release(bool held)
     }
 }
 
+/* KVM's interface is told the entries in 32 bits */
+static bool kvm_too_large(uint64_t entries)
+{
+    return entries > UINT32_MAX;
+}
+
 uint64_t spapr_dma_kvm_locked(uint64_t entries)
 {
-    return kvm->present() ?
+    return kvm->present() && !kvm_too_large(entries) ?
            spapr_locked_kvm_table(qemu_real_host_page_size(), entries) : 0;
 }
 
@@ -197,7 +203,7 @@ static SpaprDmaHandler window_handler(const SpaprDmaWindow *window)
     if (spapr_dma_space_notified(window->space)) {
         return SPAPR_DMA_HANDLER_QEMU_NOTIFIERS;
     }
-    if (window->geometry.entries > UINT32_MAX) {
+    if (kvm_too_large(window->geometry.entries)) {
         return SPAPR_DMA_HANDLER_QEMU_TOO_LARGE;
     }
     QLIST_FOREACH(mapper, &window->space->mappers, next) {
