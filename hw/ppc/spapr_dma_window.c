@@ -514,8 +514,8 @@ SpaprDmaWindow *spapr_dma_window_new(DeviceState *owner, uint32_t liobn,
     SpaprDmaWindow *window;
 
     if (spapr_dma_window_find(liobn)) {
-        error_setg(errp, "LIOBN 0x%x is in use already", liobn);
-        error_append_hint(errp, "Give the device another index or address.\n");
+        error_setg(errp, "LIOBN 0x%x is in use already: give the device another"
+                   " index or address", liobn);
         return NULL;
     }
     window = SPAPR_DMA_WINDOW(object_new(TYPE_SPAPR_DMA_WINDOW));

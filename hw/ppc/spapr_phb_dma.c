@@ -78,8 +78,9 @@ static SpaprDmaGeometry phb_default_geometry(const SpaprPhbState *sphb)
 }
 
 /*
- * A stream from QEMU 10.0 may have the flag set on a window that the guest
- * created with the default one's number, so look at the geometry, too.
+ * A stream may have the flag set on any window, and that of QEMU 10.0 on one
+ * that the guest created with the default one's number, so look at number and
+ * geometry, too.
  */
 static bool phb_is_like_default(const SpaprPhbState *sphb,
                                 const SpaprDmaWindow *window)
@@ -94,7 +95,8 @@ static bool phb_is_like_default(const SpaprPhbState *sphb,
 bool spapr_phb_window_is_default(const SpaprPhbState *sphb,
                                  const SpaprDmaWindow *window)
 {
-    return window->def_win && phb_is_like_default(sphb, window);
+    return window->def_win && window->liobn == sphb->dma_liobn[0] &&
+           phb_is_like_default(sphb, window);
 }
 
 /*
@@ -263,15 +265,16 @@ SpaprDdwOffer spapr_phb_window_offer(SpaprPhbState *sphb)
     return offer_of_limits(&limits);
 }
 
-static const char *limit_meaning(const SpaprDmaLimiter *by)
+static const char *limit_meaning(const SpaprPhbState *sphb,
+                                 const SpaprDmaLimiter *by)
 {
     static const char *const meaning[] = {
         [SPAPR_DMA_LIMIT_REASON_MACHINE] = "the machine has no more",
         [SPAPR_DMA_LIMIT_REASON_PROPERTY] =
             "a property of the PCI host bridge says so: see ddw and pgsz",
         [SPAPR_DMA_LIMIT_REASON_IN_USE] = "the guest has the others",
-        [SPAPR_DMA_LIMIT_REASON_PLACE] = "dma64_win_addr lies in another"
-            " window",
+        [SPAPR_DMA_LIMIT_REASON_PLACE] = "there is no more room at"
+            " dma64_win_addr: leave that property alone",
         [SPAPR_DMA_LIMIT_REASON_HOST_PAGE_SIZES] = "the host has no page size"
             " that fits: add 0x1000 or 0x10000 to pgsz, or back the guest's"
             " memory by larger pages",
@@ -289,7 +292,10 @@ static const char *limit_meaning(const SpaprDmaLimiter *by)
     };
 
     if (by->reason == SPAPR_DMA_LIMIT_REASON_PLACE && by->mapper) {
-        return "the host starts no window at dma64_win_addr: leave that"
+        return sphb->ddw_limited ?
+               "the host starts no window at 4 GiB, where limited-address mode"
+               " has it: reset the machine, which ends that mode" :
+               "the host starts no window at dma64_win_addr: leave that"
                " property alone, or set it to where the host does";
     }
     return meaning[by->reason];
@@ -333,7 +339,7 @@ void spapr_phb_tell_offer(SpaprPhbState *sphb, const SpaprDdwOffer *offer)
                                   size, wanted) :
                   g_strdup("no DMA window but the default one");
     warn_report("%s: the guest is offered %s: %s%s%s", sphb->dtbusname, what,
-                limit_meaning(by),
+                limit_meaning(sphb, by),
                 remedy ? "; " : "", remedy ?: "");
 }
 
@@ -503,9 +509,7 @@ void spapr_phb_dma_reset(SpaprPhbState *sphb)
                          " are only traced (spapr_phb_no_default_window)",
                          sphb->dtbusname, error_get_pretty(err));
         error_free(err);
-        return;
     }
-    spapr_dma_window_clear(phb_window(sphb, 0));
 }
 
 static bool phb_default_fits(const SpaprPhbState *sphb, Error **errp)
@@ -537,9 +541,9 @@ static bool phb_dynamic_fit(const SpaprPhbState *sphb, Error **errp)
     }
     if (!QEMU_IS_ALIGNED(sphb->dma64_win_addr, smallest)) {
         error_setg(errp, "dma64_win_addr=0x%" PRIx64 " is not a multiple of"
-                   " 0x%" PRIx64 ", the smallest page in pgsz: use 0x%" PRIx64
-                   ", for example", sphb->dma64_win_addr, smallest,
-                   ROUND_DOWN(sphb->dma64_win_addr, smallest));
+                   " 0x%" PRIx64 ", the smallest page in pgsz: use 0x%llx, for"
+                   " example", sphb->dma64_win_addr, smallest,
+                   PHB_ANY_PLACE_64);
         return false;
     }
     if (UINT64_MAX - sphb->dma64_win_addr < smallest) {
@@ -617,11 +621,26 @@ static bool phb_dma_needed(void *opaque)
     return sphb->ddw_limited;
 }
 
+static int phb_dma_post_load(void *opaque, int version_id)
+{
+    SpaprPhbState *sphb = opaque;
+
+    if (sphb->ddw_limited &&
+        !(sphb->ddw_enabled && sphb->ddw_limited_allowed)) {
+        error_report("%s: the source is in limited-address mode, which ddw=off"
+                     " or ddw-limited=off forbids here: have both on, as the"
+                     " source", sphb->dtbusname);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 const VMStateDescription vmstate_spapr_phb_dma = {
     .name = "spapr_pci/dma",
     .version_id = 1,
     .minimum_version_id = 1,
     .needed = phb_dma_needed,
+    .post_load = phb_dma_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_BOOL(ddw_limited, SpaprPhbState),
         VMSTATE_END_OF_LIST()

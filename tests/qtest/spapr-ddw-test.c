@@ -971,7 +971,7 @@ static void test_useless_properties(void)
         { "pgsz=0", "add such as 0x1000, 0x10000," },
         { "pgsz=0x800", "or set ddw=off" },
         { "pgsz=0x40000000", "pgsz=0x40000000 has no page size" },
-        { "dma64_win_addr=12345", "use 0x3000, for example" },
+        { "dma64_win_addr=12345", "use 0x800000000000000, for example" },
         { "pgsz=0x10000,dma64_win_addr=0x800000000001000",
           "use 0x800000000000000, for example" },
     };
