@@ -103,6 +103,12 @@ static long access_config(Function *function, uint8_t *bytes, size_t count,
     return count;
 }
 
+static bool mmio_frozen(const Group *group)
+{
+    return group->eeh_state != VFIO_EEH_PE_STATE_NORMAL &&
+           group->eeh_state != VFIO_EEH_PE_STATE_STOPPED_DMA;
+}
+
 static long access_bar(Function *function, unsigned index, uint8_t *bytes,
                        size_t count, uint64_t offset, bool write)
 {
@@ -113,7 +119,7 @@ static long access_bar(Function *function, unsigned index, uint8_t *bytes,
         return -EINVAL;
     }
     count = count < size - offset ? count : size - offset;
-    if (function->group->eeh_state) {
+    if (mmio_frozen(function->group)) {
         if (!write) {
             memset(bytes, 0xff, count);
         }

@@ -11,6 +11,7 @@
 #include <linux/vfio.h>
 
 #include "ioctl-table.h"
+#include "ledger.h"
 #include "quirk.h"
 #include "user-memory.h"
 
@@ -22,17 +23,29 @@ static long set_state(Group *group, int state)
     return 0;
 }
 
-static long unfreeze(Group *group)
+/* MMIO and DMA are thawed one by one; @other: only the other one is frozen */
+static long thaw(Group *group, int other)
 {
-    return set_state(group, VFIO_EEH_PE_STATE_NORMAL);
+    const bool frozen = group->eeh_state == VFIO_EEH_PE_STATE_STOPPED ||
+                        group->eeh_state == other;
+
+    return set_state(group, frozen ? other : VFIO_EEH_PE_STATE_NORMAL);
+}
+
+/* Whoever takes over a PE gets one that works, unless it is under reset */
+static long enable(Group *group)
+{
+    return group->eeh_state == VFIO_EEH_PE_STATE_RESET ? 0 :
+           set_state(group, VFIO_EEH_PE_STATE_NORMAL);
 }
 
 /* On bare metal the state is the bridge's, which is not frozen by a reset */
-static long reset(Group *group)
+static long reset(Group *group, LedgerCount kind)
 {
     const bool normal = host.flavour != FLAVOUR_LPAR &&
                         quirk(QUIRK_RESET_NORMAL);
 
+    ledger_add(kind, 1);
     return set_state(group, normal ? VFIO_EEH_PE_STATE_NORMAL :
                                      VFIO_EEH_PE_STATE_RESET);
 }
@@ -61,18 +74,22 @@ static long operate(Group *group, const struct vfio_eeh_pe_op *op,
 {
     switch (op->op) {
     case VFIO_EEH_PE_DISABLE:
-    case VFIO_EEH_PE_ENABLE:
     case VFIO_EEH_PE_CONFIGURE:
         return 0;
+    case VFIO_EEH_PE_ENABLE:
+        return enable(group);
     case VFIO_EEH_PE_UNFREEZE_IO:
+        return thaw(group, VFIO_EEH_PE_STATE_STOPPED_DMA);
     case VFIO_EEH_PE_UNFREEZE_DMA:
-    case VFIO_EEH_PE_RESET_DEACTIVATE:
-        return unfreeze(group);
+        return thaw(group, VFIO_EEH_PE_STATE_UNAVAIL);
     case VFIO_EEH_PE_GET_STATE:
         return group->eeh_state;
+    case VFIO_EEH_PE_RESET_DEACTIVATE:
+        return set_state(group, VFIO_EEH_PE_STATE_NORMAL);
     case VFIO_EEH_PE_RESET_HOT:
+        return reset(group, COUNT_HOT_RESETS);
     case VFIO_EEH_PE_RESET_FUNDAMENTAL:
-        return reset(group);
+        return reset(group, COUNT_FUNDAMENTAL_RESETS);
     case VFIO_EEH_PE_INJECT_ERR:
         return inject(group, address, op->argsz);
     default:

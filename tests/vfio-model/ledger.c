@@ -45,6 +45,8 @@ static const char *const count_names[COUNT_END] = {
     [COUNT_UNMAPPED] = "unmapped",
     [COUNT_IOMMU_MAPS] = "iommu_maps",
     [COUNT_IOMMU_UNMAPS] = "iommu_unmaps",
+    [COUNT_HOT_RESETS] = "hot_resets",
+    [COUNT_FUNDAMENTAL_RESETS] = "fundamental_resets",
 };
 
 /* Descriptors and states are results too: only failures are told apart */

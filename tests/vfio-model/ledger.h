@@ -25,6 +25,8 @@ typedef enum {
     COUNT_UNMAPPED,
     COUNT_IOMMU_MAPS,       /* type1: mappings given to the IOMMU */
     COUNT_IOMMU_UNMAPS,
+    COUNT_HOT_RESETS,       /* EEH: of groups */
+    COUNT_FUNDAMENTAL_RESETS,
     COUNT_END
 } LedgerCount;
 
