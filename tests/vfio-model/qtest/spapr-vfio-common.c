@@ -293,6 +293,15 @@ static uint64_t sum_live(VfioTest *v, const char *list, const char *number)
     return sum;
 }
 
+unsigned vfio_number(VfioTest *v, const char *name)
+{
+    QDict *ledger = vfio_ledger(v);
+    unsigned number = qdict_get_int(ledger, name);
+
+    qobject_unref(ledger);
+    return number;
+}
+
 unsigned vfio_mappings(VfioTest *v)
 {
     return sum_live(v, "containers", "mappings");

@@ -173,6 +173,11 @@ unsigned vfio_calls(VfioTest *v, const char *call);
 unsigned vfio_refused(VfioTest *v, const char *call);
 
 /**
+ * vfio_number: a number of the model's ledger, for instance "interrupts"
+ */
+unsigned vfio_number(VfioTest *v, const char *name);
+
+/**
  * vfio_mappings: how many mappings there are in a type 1 IOMMU
  */
 unsigned vfio_mappings(VfioTest *v);
