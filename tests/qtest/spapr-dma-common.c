@@ -15,6 +15,8 @@
 #define PAGE            4096
 #define LIST_WORDS      (PAGE / sizeof(uint64_t))
 #define RTAS_WORDS      8
+#define WAIT_US         (20 * 1000)
+#define WAIT_ROUNDS     3000
 
 static SpaprDmaTest *boot(const char *env, const char *fmt, va_list ap)
 {
@@ -275,6 +277,26 @@ void spapr_assert_available(SpaprDmaTest *t, uint32_t windows)
 
     g_assert_cmpint(q.status, ==, RTAS_OK);
     g_assert_cmpuint(q.windows, ==, windows);
+}
+
+bool spapr_migrated(QTestState *qts, const char *status)
+{
+    for (int i = 0; i < WAIT_ROUNDS; i++) {
+        QDict *response = qtest_qmp(qts, "{ 'execute': 'query-migrate' }");
+        QDict *answer = qdict_get_qdict(response, "return");
+        g_autofree char *found = g_strdup(
+            qdict_get_try_str(answer, "status"));
+
+        qobject_unref(response);
+        if (!g_strcmp0(found, status)) {
+            return true;
+        }
+        if (!g_strcmp0(found, "failed")) {
+            return false;
+        }
+        g_usleep(WAIT_US);
+    }
+    g_assert_not_reached();
 }
 
 /* The member of a dictionary or list, NULL if there is none */

@@ -207,6 +207,14 @@ void spapr_assert_default(SpaprDmaTest *t);
 void spapr_assert_available(SpaprDmaTest *t, uint32_t windows);
 
 /**
+ * spapr_migrated: wait until a migration of @qts has come so far
+ * @status: as in query-migrate, "completed" for instance
+ *
+ * Returns false if it has failed.
+ */
+bool spapr_migrated(QTestState *qts, const char *status);
+
+/**
  * spapr_view_owner: what query-spapr-dma tells of one owner of windows
  * @n: counts them from 0
  *

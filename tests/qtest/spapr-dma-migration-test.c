@@ -12,13 +12,14 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qapi/error.h"
 #include "qobject/qdict.h"
+#include "qobject/qjson.h"
 #include "spapr-dma-common.h"
 
 #define STOCK           "QTEST_QEMU_STOCK"
 #define PHB1            0x100U
-#define WAIT_US         (20 * 1000)
-#define WAIT_ROUNDS     3000
 
 /**
  * Window: one that is set up by hand and found again
@@ -149,30 +150,9 @@ static void assert_qmp_ok(QTestState *qts, QDict *response)
     qobject_unref(response);
 }
 
-/* Returns whether the migration has completed and not failed */
-static bool wait_migration(QTestState *qts)
-{
-    for (int i = 0; i < WAIT_ROUNDS; i++) {
-        QDict *response = qtest_qmp(qts, "{ 'execute': 'query-migrate' }");
-        QDict *answer = qdict_get_qdict(response, "return");
-        g_autofree char *status = g_strdup(
-            qdict_get_try_str(answer, "status"));
-
-        qobject_unref(response);
-        if (!g_strcmp0(status, "completed")) {
-            return true;
-        }
-        if (!g_strcmp0(status, "failed")) {
-            return false;
-        }
-        g_usleep(WAIT_US);
-    }
-    g_assert_not_reached();
-}
-
 static void wait_migrated(QTestState *qts)
 {
-    g_assert_true(wait_migration(qts));
+    g_assert_true(spapr_migrated(qts, "completed"));
 }
 
 /* Boots the second machine; the first stays as it was at the end */
@@ -486,17 +466,14 @@ static gsize find_fields(const Stream *s, gsize from, const char *name)
     return at - s->bytes + strlen(name) + 4 /* version */;
 }
 
-static Stream *save_stream(const char *options)
+/* What @from sends; that machine ends */
+static Stream *send_stream(SpaprDmaTest *from)
 {
-    SpaprDmaTest *from = spapr_dma_boot("%s", options);
     g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(dir, "stream", NULL);
     g_autofree char *uri = g_strdup_printf("file:%s", path);
-    const Window window = { LIOBN_64, WINDOW_64, 16, 30 };
     Stream *s = g_new0(Stream, 1);
 
-    prepare_64k(from);
-    fill(from, &window);
     assert_qmp_ok(from->qts, qtest_qmp(from->qts,
         "{ 'execute': 'migrate', 'arguments': { 'uri': %s } }", uri));
     wait_migrated(from->qts);
@@ -508,16 +485,25 @@ static Stream *save_stream(const char *options)
     return s;
 }
 
+static Stream *save_stream(const char *options)
+{
+    SpaprDmaTest *from = spapr_dma_boot("%s", options);
+    const Window window = { LIOBN_64, WINDOW_64, 16, 30 };
+
+    prepare_64k(from);
+    fill(from, &window);
+    return send_stream(from);
+}
+
 static void stream_free(Stream *s)
 {
     g_free(s->bytes);
     g_free(s);
 }
 
-/* Returns whether a machine takes it; that must be well in any case */
-static bool load_stream(const Stream *s)
+/* Returns whether a machine takes it that was started with -incoming defer */
+static bool receive(SpaprDmaTest *to, const Stream *s)
 {
-    SpaprDmaTest *to = spapr_dma_boot("%s", "-incoming defer");
     g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(dir, "stream", NULL);
     g_autofree char *uri = g_strdup_printf("file:%s", path);
@@ -527,9 +513,18 @@ static bool load_stream(const Stream *s)
     assert_qmp_ok(to->qts, qtest_qmp(to->qts,
         "{ 'execute': 'migrate-incoming', 'arguments':"
         " { 'uri': %s, 'exit-on-error': false } }", uri));
-    taken = wait_migration(to->qts);
+    taken = spapr_migrated(to->qts, "completed");
     unlink(path);
     rmdir(dir);
+    return taken;
+}
+
+/* The same with one that must be well in any case */
+static bool load_stream(const Stream *s)
+{
+    SpaprDmaTest *to = spapr_dma_boot("%s", "-incoming defer");
+    bool taken = receive(to, s);
+
     spapr_dma_quit(to);
     return taken;
 }
@@ -561,6 +556,8 @@ static void test_bad_geometry(void)
     g_assert_false(load_changed(s, entries, 1ULL << 53, 8));
     g_assert_false(load_changed(s, entries, 1ULL << 50, 8));
     g_assert_false(load_changed(s, offset, WINDOW_64 + 1, 8));
+    g_assert_true(load_changed(s, offset, WINDOW_64 + 0x10000, 8));
+    g_assert_false(load_changed(s, offset, WINDOW_64 + 0x1000, 8));
     g_assert_false(load_changed(s, offset, -0x10000ULL, 8));
     /* where the default window is */
     g_assert_false(load_changed(s, offset, 0x10000000, 8));
@@ -599,11 +596,11 @@ static gsize send_to_file(SpaprDmaTest *from, const char *dir)
  * D8: 2^@window_shift bytes in 4 KiB pages, none of them mapped.  As an array
  * of words they took so long to send that nobody waited for the end.
  */
-static void check_unused(uint32_t window_shift, bool told)
+static void check_unused(const char *ram, uint32_t window_shift, bool told)
 {
     g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
     g_autofree char *log = g_build_filename(dir, "log", NULL);
-    SpaprDmaTest *from = spapr_dma_boot("-m 512M 2>%s", log);
+    SpaprDmaTest *from = spapr_dma_boot("-m %s 2>%s", ram, log);
     g_autofree char *said = NULL;
     const char *text, *again;
 
@@ -624,9 +621,245 @@ static void check_unused(uint32_t window_shift, bool told)
 
 static void test_unused(void)
 {
-    check_unused(32, false);    /* 8 MiB in the form of all versions */
-    check_unused(39, true);     /* would be 1 GiB */
-    check_unused(43, true);     /* would be 16 GiB */
+    check_unused("512M", 32, false);    /* 8 MiB in the form of all versions */
+    check_unused("512M", 39, true);     /* would be 1 GiB */
+    check_unused("512M", 43, true);     /* would be 16 GiB */
+    /* with what can be plugged it may have 4 GiB; twice that is not much */
+    check_unused("512M,slots=1,maxmem=2G", 33, false);
+    check_unused("512M,slots=1,maxmem=2G", 34, true);
+}
+
+/* Who hears of that form in time can still do something else */
+static void test_told_before(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
+    g_autofree char *log = g_build_filename(dir, "log", NULL);
+    g_autofree char *path = g_build_filename(dir, "stream", NULL);
+    g_autofree char *uri = g_strdup_printf("file:%s", path);
+    SpaprDmaTest *from = spapr_dma_boot("2>%s", log);
+    g_autofree char *said = NULL;
+
+    assert_create(from, 12, 39, LIOBN_64);
+    assert_qmp_ok(from->qts, qtest_qmp(from->qts,
+        "{ 'execute': 'migrate-set-capabilities', 'arguments': {"
+        " 'capabilities': [ { 'capability': 'pause-before-switchover',"
+        " 'state': true } ] } }"));
+    assert_qmp_ok(from->qts, qtest_qmp(from->qts,
+        "{ 'execute': 'migrate', 'arguments': { 'uri': %s } }", uri));
+    g_assert_true(spapr_migrated(from->qts, "pre-switchover"));
+    g_assert_true(g_file_get_contents(log, &said, NULL, NULL));
+    g_assert_nonnull(strstr(said, "DMA window 0x80000001 of 0x"));
+    assert_qmp_ok(from->qts, qtest_qmp(from->qts,
+        "{ 'execute': 'migrate-continue', 'arguments': {"
+        " 'state': 'pre-switchover' } }"));
+    wait_migrated(from->qts);
+    spapr_dma_quit(from);
+    unlink(path);
+    unlink(log);
+    rmdir(dir);
+}
+
+/* RAM that a TCE leads to may have been unplugged since */
+static void test_target_gone(void)
+{
+    Stream *s = save_stream("-global spapr-tce-table.sparse-migration=on");
+    gsize span = find_fields(s, s->geometry, "spapr_iommu_sparse") + 8;
+    uint64_t tce = 4 * TEST_RAM | TCE_RW, word = cpu_to_be64(tce);
+    SpaprDmaTest *to = spapr_dma_boot("%s", "-incoming defer");
+
+    memcpy(s->bytes + span + 12, &word, sizeof(word));
+    g_assert_true(receive(to, s));
+    spapr_assert_tce(to, LIOBN_64, WINDOW_64, tce);
+    g_assert_cmpint(spapr_put_tce(to, LIOBN_64, WINDOW_64, tce), ==,
+                    H_PARAMETER);
+    spapr_dma_quit(to);
+    stream_free(s);
+}
+
+/* Most memory that a machine had so far, in KiB */
+static unsigned long peak_memory(SpaprDmaTest *t)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status",
+                                            qtest_pid(t->qts));
+    g_autofree char *status = NULL;
+    const char *peak;
+
+    g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
+    peak = strstr(status, "VmHWM:");
+    g_assert_nonnull(peak);
+    return g_ascii_strtoull(peak + strlen("VmHWM:"), NULL, 10);
+}
+
+/* A machine that receives words has them once: here 16 MiB of them */
+static void test_words_once(void)
+{
+    const Window w = { LIOBN_64, WINDOW_64, 16, 37 };
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    uint64_t leaf = 512ULL << w.page_shift;
+    unsigned long before;
+    uint64_t tces[512];
+    Stream *s;
+
+    assert_create(t, w.page_shift, w.shift, LIOBN_64);
+    for (unsigned int i = 0; i < ARRAY_SIZE(tces); i++) {
+        tces[i] = (uint64_t)i << w.page_shift | TCE_RW;
+    }
+    g_assert_cmpint(spapr_put_tce_indirect(t, LIOBN_64, w.addr, tces, 512), ==,
+                    H_SUCCESS);
+    for (uint64_t done = leaf; done < 1ULL << w.shift; done += leaf) {
+        g_assert_cmpint(spapr_put_tce_list(t, LIOBN_64, w.addr + done, t->list,
+                                           512), ==, H_SUCCESS);
+    }
+    s = send_stream(t);
+
+    /* Pages of RAM that are looked at must not count, so have all of them */
+    t = spapr_dma_boot("%s", "-mem-prealloc -incoming defer");
+    before = peak_memory(t);
+    g_assert_true(receive(t, s));
+    g_assert_cmpuint(peak_memory(t) - before, >, 12 * KiB);
+    g_assert_cmpuint(peak_memory(t) - before, <, 24 * KiB);
+    spapr_assert_tce(t, LIOBN_64, w.addr + (1ULL << w.shift) - leaf + 0x70000,
+                     0x70000 | TCE_RW);
+    spapr_dma_quit(t);
+    stream_free(s);
+}
+
+/* What the machine was used for before is of no account */
+static void test_into_used(void)
+{
+    SpaprDmaTest *from = spapr_dma_boot("%s", "");
+    SpaprDmaTest *to = spapr_dma_boot("%s", "-incoming defer");
+    Stream *s;
+
+    g_assert_cmpint(spapr_put_tce(from, LIOBN_DEFAULT, 0, TCE_RW), ==,
+                    H_SUCCESS);
+    prepare_64k(from);
+    s = send_stream(from);
+
+    g_assert_cmpint(spapr_put_tce(to, LIOBN_DEFAULT, 0, 0x10000 | TCE_RO), ==,
+                    H_SUCCESS);
+    g_assert_cmpint(spapr_put_tce(to, LIOBN_DEFAULT, 0x1000, TCE_RW), ==,
+                    H_SUCCESS);
+    prepare_64k(to);
+    g_assert_cmpint(spapr_put_tce(to, LIOBN_64, WINDOW_64, TCE_RW), ==,
+                    H_SUCCESS);
+    g_assert_true(receive(to, s));
+    spapr_assert_tce(to, LIOBN_DEFAULT, 0, TCE_RW);
+    spapr_assert_tce(to, LIOBN_DEFAULT, 0x1000, 0);
+    spapr_assert_tce(to, LIOBN_64, WINDOW_64, 0);
+    spapr_dma_quit(to);
+    stream_free(s);
+}
+
+/*
+ * Snapshots: one machine saves and loads
+ */
+
+/* blockdev-create with the options, in JSON, of what is to be made */
+static void make_image(SpaprDmaTest *t, const char *options)
+{
+    assert_qmp_ok(t->qts, qtest_qmp(t->qts,
+        "{ 'execute': 'blockdev-create', 'arguments': { 'job-id': 'make',"
+        " 'options': %p } }", qobject_from_json(options, &error_abort)));
+    for (bool done = false; !done; ) {
+        QDict *event = qtest_qmp_eventwait_ref(t->qts, "JOB_STATUS_CHANGE");
+
+        done = !strcmp(qdict_get_str(qdict_get_qdict(event, "data"), "status"),
+                       "concluded");
+        qobject_unref(event);
+    }
+    assert_qmp_ok(t->qts, qtest_qmp(t->qts, "{ 'execute': 'job-dismiss',"
+                                    " 'arguments': { 'id': 'make' } }"));
+}
+
+/* A disk of no device, with room for snapshots in the file @path */
+static void add_disk(SpaprDmaTest *t, const char *path)
+{
+    g_autofree char *file = g_strdup_printf("{ 'driver': 'file',"
+        " 'filename': '%s', 'size': 0 }", path);
+
+    make_image(t, file);
+    assert_qmp_ok(t->qts, qtest_qmp(t->qts,
+        "{ 'execute': 'blockdev-add', 'arguments': { 'driver': 'file',"
+        " 'node-name': 'file', 'filename': %s } }", path));
+    make_image(t, "{ 'driver': 'qcow2', 'file': 'file', 'size': 65536 }");
+    assert_qmp_ok(t->qts, qtest_qmp(t->qts,
+        "{ 'execute': 'blockdev-add', 'arguments': { 'driver': 'qcow2',"
+        " 'node-name': 'disk', 'file': 'file' } }"));
+}
+
+/* savevm and loadvm say something only if they fail */
+static void assert_hmp_ok(SpaprDmaTest *t, const char *command)
+{
+    g_autofree char *said = qtest_hmp(t->qts, "%s", command);
+
+    g_assert_cmpstr(said, ==, "");
+}
+
+static void test_snapshots(gconstpointer options)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", (const char *)options);
+    g_autofree char *dir = g_dir_make_tmp("spapr-dma-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "disk", NULL);
+    const uint64_t one = 0x10000 | TCE_RW, other = 0x20000 | TCE_RO;
+
+    add_disk(t, path);
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0, one), ==, H_SUCCESS);
+    assert_hmp_ok(t, "savevm before");
+
+    prepare_64k(t);
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_64, WINDOW_64, one), ==, H_SUCCESS);
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0, other), ==, H_SUCCESS);
+    g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0x1000, other), ==,
+                    H_SUCCESS);
+    assert_hmp_ok(t, "savevm after");
+
+    assert_hmp_ok(t, "loadvm before");
+    spapr_assert_no_window(t, LIOBN_64);
+    spapr_assert_default(t);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0, one);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0x1000, 0);
+
+    assert_hmp_ok(t, "loadvm after");
+    spapr_assert_window(t, LIOBN_64, WINDOW_64, 16, 30);
+    spapr_assert_tce(t, LIOBN_64, WINDOW_64, one);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0, other);
+    spapr_assert_tce(t, LIOBN_DEFAULT, 0x1000, other);
+    spapr_dma_quit(t);
+    unlink(path);
+    rmdir(dir);
+}
+
+/*
+ * A VIO device whose bus is the guest's memory
+ */
+
+#define VSCSI   "-device spapr-vscsi,reg=0x71000003"
+
+static bool translates(SpaprDmaTest *t)
+{
+    g_autofree char *view = qtest_hmp(t->qts, "info mtree -f");
+
+    return strstr(view, "tce-iommu-71000003");
+}
+
+static void test_bypass_after(void)
+{
+    SpaprDmaTest *t[3];
+
+    t[0] = spapr_dma_boot(VSCSI);
+    for (unsigned int i = 0; i < ARRAY_SIZE(t) - 1; i++) {
+        uint32_t args[] = { 0x71000003, !i }, ret[8];
+
+        g_assert_cmpint(spapr_rtas(t[i], "ibm,set-tce-bypass", 2, args, 1,
+                                   ret), ==, RTAS_OK);
+        g_assert_true(translates(t[i]) == !!i);
+        t[i + 1] = migrate(t[i], NULL, VSCSI);
+        g_assert_true(translates(t[i + 1]) == !!i);
+    }
+    for (unsigned int i = 0; i < ARRAY_SIZE(t); i++) {
+        spapr_dma_quit(t[i]);
+    }
 }
 
 /* A window of one TCE in the form of all versions, and spans besides */
@@ -724,6 +957,16 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-dma-migration/bad/cut-off", test_cut_off);
     qtest_add_func("spapr-dma-migration/limited-after", test_limited_after);
     qtest_add_func("spapr-dma-migration/twice", test_twice);
+    qtest_add_func("spapr-dma-migration/told-before", test_told_before);
+    qtest_add_func("spapr-dma-migration/target-gone", test_target_gone);
+    qtest_add_func("spapr-dma-migration/words-once", test_words_once);
+    qtest_add_func("spapr-dma-migration/bypass-after", test_bypass_after);
+    qtest_add_func("spapr-dma-migration/into-used", test_into_used);
+    qtest_add_data_func("spapr-dma-migration/snapshots/dense", "",
+                        test_snapshots);
+    qtest_add_data_func("spapr-dma-migration/snapshots/sparse",
+                        "-global spapr-tce-table.sparse-migration=on",
+                        test_snapshots);
 
     return g_test_run();
 }
