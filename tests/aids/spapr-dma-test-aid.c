@@ -8,7 +8,10 @@
  *            top of what lies there.  It shows a part of a memory backend, or
  *            is an IOMMU that leads to another space.
  *
- * Both are devices without a bus and are there from the start; a space comes
+ *   watch    tells by its property "alive" whether an object has been freed.
+ *            Which one is set by its property "object", a path.
+ *
+ * All are devices without a bus and are there from the start; a space comes
  * before what uses its window.  Whether a region is seen can be changed at any
  * time, by its property "shown".
  *
@@ -31,6 +34,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(AidSpace, AID_SPACE)
 
 #define TYPE_AID_REGION "spapr-dma-test-region"
 OBJECT_DECLARE_SIMPLE_TYPE(AidRegion, AID_REGION)
+
+#define TYPE_AID_WATCH "spapr-dma-test-watch"
+OBJECT_DECLARE_SIMPLE_TYPE(AidWatch, AID_WATCH)
 
 #define TYPE_AID_IOMMU "spapr-dma-test-iommu"
 
@@ -59,6 +65,12 @@ struct AidRegion {
 
     MemoryRegion ram;
     IOMMUMemoryRegion iommu;
+};
+
+struct AidWatch {
+    DeviceState parent_obj;
+
+    bool alive;
 };
 
 /* ---- spaces ---- */
@@ -195,6 +207,39 @@ static void region_class_init(ObjectClass *klass, void *data)
                                    region_set_shown);
 }
 
+/* ---- watches ---- */
+
+/* The last thing that happens to an object is that its properties go */
+static void watched_gone(Object *obj, const char *name, void *opaque)
+{
+    AID_WATCH(opaque)->alive = false;
+}
+
+static void watch_set_object(Object *obj, const char *path, Error **errp)
+{
+    Object *watched = object_resolve_path(path, NULL);
+
+    if (!watched) {
+        error_setg(errp, "no object is at '%s'", path);
+        return;
+    }
+    AID_WATCH(obj)->alive = true;
+    object_property_add(watched, "watched", "bool", NULL, NULL, watched_gone,
+                        obj);
+}
+
+static bool watch_get_alive(Object *obj, Error **errp)
+{
+    return AID_WATCH(obj)->alive;
+}
+
+static void watch_class_init(ObjectClass *klass, void *data)
+{
+    DEVICE_CLASS(klass)->hotpluggable = false;
+    object_class_property_add_str(klass, "object", NULL, watch_set_object);
+    object_class_property_add_bool(klass, "alive", watch_get_alive, NULL);
+}
+
 static const TypeInfo aid_types[] = {
     {
         .name = TYPE_AID_SPACE,
@@ -207,6 +252,11 @@ static const TypeInfo aid_types[] = {
         .instance_size = sizeof(AidRegion),
         .instance_init = region_instance_init,
         .class_init = region_class_init,
+    }, {
+        .name = TYPE_AID_WATCH,
+        .parent = TYPE_DEVICE,
+        .instance_size = sizeof(AidWatch),
+        .class_init = watch_class_init,
     }, {
         .name = TYPE_AID_IOMMU,
         .parent = TYPE_IOMMU_MEMORY_REGION,
