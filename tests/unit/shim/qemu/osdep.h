@@ -10,6 +10,7 @@
 #ifndef TESTS_UNIT_SHIM_OSDEP_H
 #define TESTS_UNIT_SHIM_OSDEP_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,8 @@
 
 #define CONFIG_ATOMIC64 1
 #define qemu_build_assert(test) G_STATIC_ASSERT(test)
+#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define ROUND_UP(n, d) (DIV_ROUND_UP(n, d) * (d))
 #include "qemu/compiler.h"
 
 #endif /* TESTS_UNIT_SHIM_OSDEP_H */
