@@ -88,9 +88,10 @@ static void test_plug_replay_refused(void)
     vfio_put(v, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
     vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
     vfio_put(v, w.liobn, w.addr + PAGE, 0x4008000 | TCE_RW, H_SUCCESS);
-    for (unsigned nth = 1; nth <= 3; nth++) {
+    for (unsigned i = 0; i < 6; i++) {
         g_autofree char *rule = g_strdup_printf("ioctl=map,nth=%u,"
-                                                "errno=ENOMEM", nth);
+                                                "errno=ENOMEM%s", i / 2 + 1,
+                                                i % 2 ? ",once" : "");
 
         vfio_fault(v, rule);
         vfio_assert_not_plugged(v, PLUG(1), "Cannot allocate memory");
