@@ -87,10 +87,11 @@ static char *plan(const char *options, int *status)
     return said;
 }
 
-static uint64_t planned(const char *memory, unsigned containers)
+static uint64_t planned(const char *memory, unsigned containers, bool kvm)
 {
     g_autofree char *options = g_strdup_printf(
-        "%s--devices %u --host-page 4K --tcg --bytes", memory, containers);
+        "%s--devices %u --host-page 4K%s --bytes", memory, containers,
+        kvm ? "" : " --tcg");
     int status;
     g_autofree char *said = plan(options, &status);
 
@@ -132,7 +133,8 @@ static void test_ladder(gconstpointer data)
     make_windows(v, r->ram_shift, r->containers);
     g_assert_cmpuint(vfio_locked(v), ==, sum);
     g_assert_cmpuint(spapr_view_locked(v->t, "sum"), ==, sum);
-    g_assert_cmpuint(planned(r->memory, r->containers), ==, sum);
+    g_assert_cmpuint(planned(r->memory, r->containers, false), ==,
+                     sum);
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
     vfio_quit(v);
 
@@ -147,11 +149,13 @@ static void test_ladder(gconstpointer data)
 /* D20: RAM can be locked, but not the default window's table */
 static void test_no_default(void)
 {
+    g_autofree char *least = refused(1 << 20, ONE, VFIO1);
     g_autofree char *said = refused(258 << 20, ONE, VFIO1);
 
     g_assert_nonnull(strstr(said, "host cannot make a DMA window of"
                             " 0x40000000 bytes"));
     g_assert_cmpuint(figure(said, LOCKS), >, 260 << 20);
+    g_assert_cmpuint(figure(said, LOCKS), ==, figure(least, LOCKS));
     g_assert_nonnull(strstr(said, "the limit (RLIMIT_MEMLOCK) is 270532608"
                             " bytes"));
     g_assert_nonnull(strstr(said, "with libvirt remove <hard_limit>"));
@@ -221,6 +225,23 @@ static void test_told(void)
     assert_told(POWERNV ONE, "-global spapr-pci-host-bridge.dma64_win_addr="
                 "0x400000000000000 " VFIO1, "the host starts no window at"
                 " dma64_win_addr");
+}
+
+/* Another reason is told, too, once it is the one that counts */
+static void test_told_again(void)
+{
+    VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, "-global spapr-pci-"
+                            "host-bridge.dma64_win_addr=0x20000000 ");
+
+    spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "lies in another window"), ==, 1);
+    vfio_assert_plugged(v, PLUG(1));
+    spapr_ddw_query(v->t, 6);
+    spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 2);
+    g_assert_cmpuint(vfio_log_count(v, "has one window only"), ==, 1);
+    vfio_quit(v);
 }
 
 /* What the planner says to an operator, and against wrong options */
@@ -341,6 +362,40 @@ static void test_not_told(void)
     spapr_ddw_query(v->t, 6);   /* as a second kernel does */
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
     vfio_quit(v);
+
+    /* B1: the guest's own window has the number of the default one */
+    v = vfio_boot("host flavour=powernv windows=1\n" ONE, NULL, VFIO1);
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    g_assert_cmphex(vfio_create(v, 16, 31, 0).liobn, ==, LIOBN_DEFAULT);
+    spapr_ddw_query(v->t, 6);
+    g_assert_cmpuint(vfio_log_count(v, ""), ==, 0);
+    vfio_quit(v);
+}
+
+/* KVM's tables count, unless a container keeps windows out of KVM */
+#define WITH_KVM "-device spapr-dma-test-kvm "
+
+static void test_kvm(void)
+{
+    const char *memory = "-m 1G,slots=0,maxmem=1G ";
+    g_autofree char *options = g_strdup_printf("%s%s%s", memory, WITH_KVM,
+                                               VFIO1);
+    g_autofree char *said = refused(1 << 20, ONE, options);
+    uint64_t sum = figure(said, LOCKS), tables;
+    VfioTest *v = boot(sum, ONE, options);
+
+    make_windows(v, 30, 1);
+    tables = spapr_view_locked(v->t, "kvm-tables");
+    /* 2^18 words with their list, and 2^6 words */
+    g_assert_cmpuint(tables, ==, 2 * MiB + 2 * PAGE + 2 * PAGE);
+    g_assert_cmpuint(spapr_view_locked(v->t, "sum"), ==, sum);
+    g_assert_cmpuint(vfio_locked(v), ==, sum - tables);
+    g_assert_cmpuint(planned(memory, 1, true), ==, sum);
+    vfio_quit(v);
+
+    v = vfio_boot("host flavour=p7\n" ONE, NULL, WITH_KVM VFIO1);
+    g_assert_cmpuint(spapr_view_locked(v->t, "kvm-tables"), ==, 0);
+    vfio_quit(v);
 }
 
 int main(int argc, char **argv)
@@ -364,6 +419,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/memlock/no-limit", test_no_limit);
     qtest_add_func("spapr-vfio/memlock/planner", test_planner);
     qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
+    qtest_add_func("spapr-vfio/memlock/D21-told-again", test_told_again);
     qtest_add_func("spapr-vfio/memlock/D21-not-told", test_not_told);
+    qtest_add_func("spapr-vfio/memlock/kvm", test_kvm);
     return g_test_run();
 }

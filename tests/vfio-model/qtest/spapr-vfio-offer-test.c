@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "spapr-vfio-common.h"
 
 static void test_query(void)
@@ -196,10 +197,29 @@ static void test_query_v1(void)
     vfio_quit(v);
 }
 
+/* What the device tree says of limited mode, in ibm,ddw-extensions */
+static void assert_limited_in_tree(VfioTest *v, bool offered)
+{
+    const uint32_t cells[] = {
+        cpu_to_be32(3), cpu_to_be32(0x2029), cpu_to_be32(1),
+        cpu_to_be32(offered),
+    };
+    g_autofree char *path = g_build_filename(v->dir, "dtb", NULL);
+    g_autofree char *dtb = NULL;
+    gsize size;
+
+    qtest_qmp_assert_success(v->t->qts, "{ 'execute': 'dumpdtb', 'arguments':"
+                             " { 'filename': %s } }", path);
+    g_assert_true(g_file_get_contents(path, &dtb, &size, NULL));
+    unlink(path);
+    g_assert_nonnull(memmem(dtb, size, cells, sizeof(cells)));
+}
+
 static void test_limited_not_offered(void)
 {
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
 
+    assert_limited_in_tree(v, false);
     g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_PARAM_ERROR);
     vfio_create(v, 16, 28, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
@@ -211,6 +231,7 @@ static void test_limited_offered(void)
     VfioTest *v = vfio_boot("host flavour=powernv start64=4G\n" ONE, NULL,
                             VFIO1);
 
+    assert_limited_in_tree(v, true);
     g_assert_cmpint(spapr_ddw_reset_mode(v->t, 1), ==, RTAS_OK);
     vfio_create(v, 16, 28, WINDOW_LIMITED);
     vfio_assert_host(v, "[0+40000000/12:0 100000000+10000000/12:0]");
