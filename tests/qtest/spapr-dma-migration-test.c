@@ -425,11 +425,15 @@ static void test_other_default(gconstpointer options)
     const Window default_window = DEFAULT_WINDOW;
     SpaprDmaTest *from = spapr_dma_boot("%s", "");
     SpaprDmaTest *to;
+    QDict *window;
     uint64_t tce;
 
     fill(from, &default_window);
     to = migrate(from, NULL, options);
     check(to, &default_window);
+    window = spapr_view_window(to, LIOBN_DEFAULT);
+    spapr_assert_json(window, "kind", "'dynamic'");
+    qobject_unref(window);
     /* it is not the default of that machine, so a reset takes it away */
     g_assert_cmpint(spapr_ddw_reset(to), ==, RTAS_OK);
     g_assert_cmpint(spapr_get_tce(to, LIOBN_DEFAULT, 0x10000000, &tce), ==,

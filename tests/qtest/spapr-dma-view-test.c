@@ -65,6 +65,19 @@ static void assert_owner(SpaprDmaTest *t, const char *path, const char *json)
     qobject_unref(owner);
 }
 
+#define RUN(index, entries, iova, gpa, size, access) \
+    "{ 'index': " #index ", 'entries': " #entries ", 'iova': " #iova "," \
+    "  'gpa': " #gpa ", 'size': " #size ", 'access': '" access "' }"
+
+static void assert_runs(SpaprDmaTest *t, uint32_t liobn, uint64_t index,
+                        uint32_t max, const char *json)
+{
+    QDict *runs = spapr_view_runs(t, liobn, index, max);
+
+    spapr_assert_json(runs, "", "{ %s }", json);
+    qobject_unref(runs);
+}
+
 static void assert_hmp(QTestState *qts, const char *text)
 {
     g_autofree char *said = qtest_hmp(qts, "info spapr-dma");
@@ -201,6 +214,12 @@ static void test_properties(void)
     assert_owner(t, "phb.offer.missing-page-sizes", "[]");
     spapr_dma_quit(t);
 
+    /* D19: no query can name pages of 8 KiB, so none is missing */
+    t = spapr_dma_boot("-global spapr-pci-host-bridge.pgsz=0x3000");
+    assert_owner(t, "phb.offer.page-sizes", "[ 4096 ]");
+    assert_owner(t, "phb.offer.missing-page-sizes", "[]");
+    spapr_dma_quit(t);
+
     /* A place that is aligned to 64 KiB only */
     t = spapr_dma_boot("-global spapr-pci-host-bridge.dma64_win_addr="
                        "0x800000000010000");
@@ -222,6 +241,7 @@ static void test_vio(void)
 {
     SpaprDmaTest *t = spapr_dma_boot("-device spapr-vscsi,reg=0x71000003");
     QDict *window = spapr_view_window(t, LIOBN_VIO), *owner;
+    g_autofree char *said = NULL;
 
     spapr_assert_json(window, "", "{ " WINDOW(1895825411, "vio", 0, 268435455,
                       4096, 65536, 0) ", 'counters': "
@@ -234,6 +254,18 @@ static void test_vio(void)
     owner = spapr_view_owner(t, 1);
     spapr_assert_json(owner, "name", "'pci@800000020000000'");
     qobject_unref(owner);
+
+    /* Both are printed, and runs of either are found */
+    said = qtest_hmp(t->qts, "info spapr-dma");
+    g_assert_nonnull(strstr(said, "\r\nv-scsi@71000003\r\n  window 0x71000003"
+                            ", vio: 0x0 to 0xfffffff\r\n"));
+    g_assert_nonnull(strstr(said, "\r\npci@800000020000000\r\n"));
+    spapr_put_tce(t, LIOBN_VIO, 0, RAM | TCE_RO);
+    spapr_put_tce(t, LIOBN_DEFAULT, 0, RAM | TCE_WO);
+    assert_runs(t, LIOBN_VIO, 0, 2, "'runs': ["
+                RUN(0, 1, 0, 67108864, 4096, "read") "]");
+    assert_runs(t, LIOBN_DEFAULT, 0, 2, "'runs': ["
+                RUN(0, 1, 0, 67108864, 4096, "write") "]");
     spapr_dma_quit(t);
 }
 
@@ -331,19 +363,6 @@ static void test_reset(void)
 }
 
 /* ---- runs ---- */
-
-#define RUN(index, entries, iova, gpa, size, access) \
-    "{ 'index': " #index ", 'entries': " #entries ", 'iova': " #iova "," \
-    "  'gpa': " #gpa ", 'size': " #size ", 'access': '" access "' }"
-
-static void assert_runs(SpaprDmaTest *t, uint32_t liobn, uint64_t index,
-                        uint32_t max, const char *json)
-{
-    QDict *runs = spapr_view_runs(t, liobn, index, max);
-
-    spapr_assert_json(runs, "", "{ %s }", json);
-    qobject_unref(runs);
-}
 
 static void test_runs(void)
 {

@@ -175,9 +175,12 @@ static void test_plug(void)
 static void test_groups(void)
 {
     VfioTest *v = vfio_boot(POWERNV TWO, NULL, VFIO1);
+    g_autofree char *said = NULL;
 
     vfio_assert_plugged(v, PLUG(2));
     assert_owner(v, "containers.0.vfio.groups", "[ 1, 2 ]");
+    said = qtest_hmp(v->t->qts, "info spapr-dma");
+    g_assert_nonnull(strstr(said, "    groups: 1 2\r\n"));
     vfio_unplug(v, "vf1", 1);
     assert_owner(v, "containers.0.vfio.groups", "[ 2 ]");
     vfio_quit(v);
