@@ -581,6 +581,16 @@ static void test_bad_spans(void)
     stream_free(s);
 }
 
+/* A word stays though the RAM that it leads to was unplugged before */
+static void test_target_gone(void)
+{
+    Stream *s = save_stream("-global spapr-tce-table.sparse-migration=on");
+    gsize span = find_fields(s, s->geometry, "spapr_iommu_sparse") + 8;
+
+    g_assert_true(load_changed(s, span + 12, 1ULL << 40 | TCE_RW, 8));
+    stream_free(s);
+}
+
 /* Returns how many bytes were sent */
 static gsize send_to_file(SpaprDmaTest *from, const char *dir)
 {
@@ -957,6 +967,7 @@ int main(int argc, char **argv)
                         test_other_default);
     qtest_add_func("spapr-dma-migration/bad/geometry", test_bad_geometry);
     qtest_add_func("spapr-dma-migration/bad/spans", test_bad_spans);
+    qtest_add_func("spapr-dma-migration/target-gone", test_target_gone);
     qtest_add_func("spapr-dma-migration/bad/both-forms", test_both_forms);
     qtest_add_func("spapr-dma-migration/bad/cut-off", test_cut_off);
     qtest_add_func("spapr-dma-migration/limited-after", test_limited_after);
