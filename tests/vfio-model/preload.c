@@ -200,7 +200,8 @@ SHIM int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
 
     if (!ret && resource == RLIMIT_MEMLOCK && host.page_shift) {
         limit->rlim_cur = host.memlock;
-        limit->rlim_max = host.memlock;
+        limit->rlim_max = host.memlock > host.memlock_max ? host.memlock :
+                                                            host.memlock_max;
     }
     return ret;
 }
@@ -238,9 +239,13 @@ ALIAS("mmap") void *mmap64(void *address, size_t length, int protection,
 SHIM int stat(const char *path, struct stat *st)
 {
     char buffer[PATH_MAX];
+    const int ret = syscall(SYS_newfstatat, AT_FDCWD,
+                            path_redirect(path, buffer), st, 0);
 
-    return syscall(SYS_newfstatat, AT_FDCWD, path_redirect(path, buffer), st,
-                   0);
+    if (!ret && status_is_namespace(path)) {
+        status_set_namespace(st);
+    }
+    return ret;
 }
 
 SHIM int lstat(const char *path, struct stat *st)

@@ -1,5 +1,5 @@
 /*
- * /proc/self/status of a process whose memory the model's host has locked
+ * What /proc/self tells a process that runs on the model's host
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,17 +12,32 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "model.h"
 #include "prereg.h"
 #include "status.h"
 
 #define LOCKED "VmLck:"
+#define CAPABILITIES "CapEff:"
+
+/* An inode that no first user namespace has */
+#define OTHER_NAMESPACE 0xf0000123u
 
 bool status_is(const char *path)
 {
     return path && !strcmp(path, "/proc/self/status");
 }
 
-/* All but the one line as the kernel has it */
+bool status_is_namespace(const char *path)
+{
+    return host.userns && path && !strcmp(path, "/proc/self/ns/user");
+}
+
+void status_set_namespace(struct stat *st)
+{
+    st->st_ino = OTHER_NAMESPACE;
+}
+
+/* Other lines are as the kernel has them */
 static void copy(FILE *from, FILE *to)
 {
     char line[4096];
@@ -33,6 +48,9 @@ static void copy(FILE *from, FILE *to)
         if (sscanf(line, LOCKED " %" SCNu64, &kib) == 1) {
             fprintf(to, LOCKED "\t%8" PRIu64 " kB\n",
                     kib + memlock_bytes() / 1024);
+        } else if (host.userns &&
+                   !strncmp(line, CAPABILITIES, strlen(CAPABILITIES))) {
+            fputs(CAPABILITIES "\t000001ffffffffff\n", to);
         } else {
             fputs(line, to);
         }

@@ -51,6 +51,8 @@ static const Key host_keys[] = {
     { "windows", VALUE_NUMBER, offsetof(Host, windows) },
     { "levels", VALUE_NUMBER, offsetof(Host, levels) },
     { "memlock", VALUE_SIZE, offsetof(Host, memlock) },
+    { "memlock-max", VALUE_SIZE, offsetof(Host, memlock_max) },
+    { "userns", VALUE_SWITCH, offsetof(Host, userns) },
     { "backing", VALUE_SIZE, offsetof(Host, backing) },
     { "contiguous", VALUE_SIZE, offsetof(Host, contiguous) },
     { "eeh", VALUE_SWITCH, offsetof(Host, eeh) },

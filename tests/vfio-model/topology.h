@@ -97,6 +97,8 @@ typedef struct Host {
     uint64_t page_sizes, dma32_start, dma32_size, start64;
     unsigned windows, levels;
     uint64_t memlock;           /* bytes; UINT64_MAX: no limit */
+    uint64_t memlock_max;       /* the hard limit, if it is higher */
+    bool userns;                /* capabilities are of a user namespace */
     uint64_t backing;           /* pages that memory claims to be made of */
     uint64_t contiguous;        /* largest piece of a TCE table, bytes */
     bool eeh;                   /* the EEH extension is there */
