@@ -325,6 +325,26 @@ static void test_targets_pieces_refused(void)
     quit(b);
 }
 
+/* The same around two parts: what the host took of the rest goes again */
+static void test_targets_pieces_undone(void)
+{
+    BusTest *b = boot(POWERNV ONE, NULL, SPACE
+                      "-device spapr-dma-test-region,id=low,space=s1,addr=0,"
+                      "size=256K,memdev=m1,offset=0x40000 "
+                      "-device spapr-dma-test-region,id=high,space=s1,"
+                      "addr=0x80000,size=256K,memdev=m1,offset=0xa0000 "
+                      REGION("all", "space=s1,addr=0x100000,memdev=m1,"
+                             "shown=off") VFIO1);
+
+    vfio_fault(b->v, "ioctl=register,nth=3,errno=ENOMEM");
+    show(b, "all", true);
+    vfio_no_fault(b->v);
+    g_assert_cmpuint(vfio_log_count(b->v, "refuses to register RAM"), ==, 1);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 3);
+    g_assert_cmpuint(vfio_registered(b->v), ==, TEST_RAM + FILE_SIZE / 2);
+    quit(b);
+}
+
 /* ---- a second layer ---- */
 
 static void test_layer(void)
@@ -423,6 +443,35 @@ static void test_layer_refused(void)
     quit(b);
 }
 
+/*
+ * The host takes its RAM on the second of two ways only: that one stays when
+ * the other goes.
+ */
+static void test_layer_refused_on_one_way(void)
+{
+    BusTest *b = boot(POWERNV ONE, NULL, OWN_RAM
+                      "-device spapr-dma-test-space,id=s2 "
+                      REGION("r2", "space=s2,addr=0x100000,memdev=m2")
+                      "-device spapr-dma-test-region,id=layer,space=s1,to=s2,"
+                      "addr=0x40000000,size=16M,shown=off "
+                      "-device spapr-dma-test-region,id=way,space=s1,to=s2,"
+                      "addr=0x80000000,size=16M,shown=off " VFIO1);
+    SpaprDdwWindow w = vfio_create(b->v, 12, 28, WINDOW_64);
+
+    vfio_fault(b->v, "ioctl=register,errno=ENOMEM");
+    show(b, "layer", true);
+    vfio_no_fault(b->v);
+    g_assert_cmpuint(vfio_log_count(b->v, "refuses to register RAM"), ==, 1);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 2);
+    show(b, "way", true);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 3);
+    put(b, w.liobn, w.addr, 0x80000000 + FILE_SIZE, 2);
+    show(b, "layer", false);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 3);
+    assert_file(b, 1, w.addr, "m2", 0);
+    quit(b);
+}
+
 /* IOMMUs that lead in a circle lead nowhere */
 #define RING    "-device spapr-dma-test-region,id=ring,size=1M," \
                 "addr=0x80000000,"
@@ -449,6 +498,29 @@ static void test_layer_ring(const void *options)
         show(b, "layer", true);
         g_assert_cmpuint(vfio_regions(b->v), ==, 3);
     }
+    g_assert_cmpuint(vfio_log_count(b->v, "leads back to where it lies"), ==,
+                     1);
+    vfio_unplug(b->v, "vf1", 1);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 0);
+    quit(b);
+}
+
+/* The third of them is far from the first, and closes the ring */
+static void test_layer_ring_of_three(void)
+{
+    BusTest *b = boot(POWERNV ONE, NULL, SECOND
+                      "-device spapr-dma-test-space,id=s3 "
+                      "-device spapr-dma-test-region,id=layer2,space=s2,to=s3,"
+                      "addr=0x40000000,size=16M "
+                      RING "space=s3,to=s1 ");
+
+    vfio_assert_not_plugged(b->v, PLUG(1), "leads back to where it lies");
+    g_assert_cmpuint(vfio_regions(b->v), ==, 0);
+    vfio_assert_host(b->v, "");
+    show(b, "ring", false);
+    vfio_assert_plugged(b->v, PLUG(1));
+    g_assert_cmpuint(vfio_regions(b->v), ==, 3);
+    show(b, "ring", true);
     g_assert_cmpuint(vfio_log_count(b->v, "leads back to where it lies"), ==,
                      1);
     vfio_unplug(b->v, "vf1", 1);
@@ -507,6 +579,16 @@ static void assert_hides(BusTest *b)
     vfio_assert_host(b->v, JUST_DEFAULT);
 }
 
+/* What the view says is registered */
+static void assert_registration(BusTest *b, unsigned ranges, uint64_t bytes)
+{
+    QDict *owner = spapr_view_owner(b->v->t, 0);
+
+    spapr_assert_json(owner, "containers.0.vfio.registration",
+                      "{ 'ranges': %u, 'bytes': %" PRIu64 " }", ranges, bytes);
+    qobject_unref(owner);
+}
+
 static void test_ram(void)
 {
     BusTest *b = boot(POWERNV ONE, NULL, BUS_RAM VFIO1);
@@ -514,8 +596,10 @@ static void test_ram(void)
     g_assert_cmpuint(vfio_regions(b->v), ==, 2);
     vfio_assert_host(b->v, DEFAULT_WITH_RAM);
     assert_file(b, 1, RAM_BUS, "m1", 0);
+    assert_registration(b, 2, TEST_RAM + FILE_SIZE);
     show(b, "ram", false);
     g_assert_cmpuint(vfio_regions(b->v), ==, 1);
+    assert_registration(b, 1, TEST_RAM);
     assert_fault(b, 1, RAM_BUS);
     vfio_assert_host(b->v, JUST_DEFAULT);
     quit(b);
@@ -1263,6 +1347,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/bus/targets-pieces", test_targets_pieces);
     qtest_add_func("spapr-vfio/bus/targets-pieces-refused",
                    test_targets_pieces_refused);
+    qtest_add_func("spapr-vfio/bus/targets-pieces-undone",
+                   test_targets_pieces_undone);
     qtest_add_func("spapr-vfio/bus/layer", test_layer);
     qtest_add_data_func("spapr-vfio/bus/layer-ram-leaves", "r2",
                         test_layer_leaves);
@@ -1270,10 +1356,14 @@ int main(int argc, char **argv)
                         test_layer_leaves);
     qtest_add_func("spapr-vfio/bus/layer-two-ways", test_layer_two_ways);
     qtest_add_func("spapr-vfio/bus/layer-refused", test_layer_refused);
+    qtest_add_func("spapr-vfio/bus/layer-refused-on-one-way",
+                   test_layer_refused_on_one_way);
     qtest_add_data_func("spapr-vfio/bus/layer-ring-of-one",
                         SECOND RING "space=s1,to=s1 ", test_layer_ring);
     qtest_add_data_func("spapr-vfio/bus/layer-ring-of-two",
                         SECOND RING "space=s2,to=s1 ", test_layer_ring);
+    qtest_add_func("spapr-vfio/bus/layer-ring-of-three",
+                   test_layer_ring_of_three);
     qtest_add_func("spapr-vfio/bus/ram", test_ram);
     qtest_add_func("spapr-vfio/bus/ram-type1", test_ram_type1);
     qtest_add_func("spapr-vfio/bus/ram-v1", test_ram_v1);

@@ -24,6 +24,26 @@ static void test_group_leaves(const void *quirk)
     vfio_quit(v);
 }
 
+/* One window's pages cannot be mapped again: the other's are all the same */
+static void test_group_leaves_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV TWO, "detach-clears", VFIO1 VFIO2);
+    SpaprDdwWindow w = vfio_create(v, 12, 28, WINDOW_64);
+
+    vfio_put(v, LIOBN_DEFAULT, 0, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_fault(v, "ioctl=map,errno=ENOMEM,once");
+    vfio_unplug(v, "vf1", 1);
+    vfio_assert_host(v, "[0+40000000/12:1 800000000000000+10000000/12:0]");
+    vfio_assert_plugged(v, PLUG(1));
+    vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_fault(v, "ioctl=map,errno=ENOMEM,nth=2,once");
+    vfio_unplug(v, "vf1", 1);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:1]");
+    g_assert_cmpuint(vfio_log_count(v, "a device lost DMA mappings"), ==, 2);
+    vfio_quit(v);
+}
+
 /* A group joins a container with windows, and uses what is mapped there */
 static void test_group_joins(void)
 {
@@ -116,6 +136,8 @@ int main(int argc, char **argv)
                         test_group_leaves);
     qtest_add_data_func("spapr-vfio/group/leaves-old-host",
                         "no-detach-clears", test_group_leaves);
+    qtest_add_func("spapr-vfio/group/leaves-refused",
+                   test_group_leaves_refused);
     qtest_add_func("spapr-vfio/group/joins", test_group_joins);
     qtest_add_func("spapr-vfio/group/own-table", test_group_own_table);
     qtest_add_func("spapr-vfio/group/own-table-early",

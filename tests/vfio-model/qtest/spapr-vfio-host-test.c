@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qobject/qdict.h"
 #include "spapr-vfio-common.h"
 
 /* The window before the guest's own one has no page size that fits */
@@ -83,6 +84,30 @@ static void test_host_places_unknown(void)
     vfio_quit(v);
 }
 
+/*
+ * The host pins five pages of RAM but not the next: no limit is to blame, and
+ * none is told to be raised.
+ */
+static void test_host_pins_some(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, "");
+    QDict *answer;
+    const char *said;
+
+    vfio_fault(v, "ioctl=register,return=5,once");
+    answer = qtest_qmp(v->t->qts, "{'execute': 'device_add', 'arguments':"
+                       " {'driver': 'vfio-pci', 'id': 'vf1', 'addr': '1.0',"
+                       " 'host': '0001:01:00.0'}}");
+    said = qdict_get_str(qdict_get_qdict(answer, "error"), "desc");
+    g_assert_nonnull(strstr(said, "refuses to register RAM"));
+    g_assert_nonnull(strstr(said, "for DMA: Bad address"));
+    g_assert_null(strstr(said, "RLIMIT_MEMLOCK"));
+    qobject_unref(answer);
+    g_assert_cmpuint(vfio_regions(v), ==, 0);
+    vfio_assert_plugged(v, PLUG(1));
+    vfio_quit(v);
+}
+
 /* What another group's leaving took along cannot be mapped again */
 static void test_host_no_replay(void)
 {
@@ -155,6 +180,7 @@ int main(int argc, char **argv)
                    test_host_no_placeholder);
     qtest_add_func("spapr-vfio/host/places-unknown",
                    test_host_places_unknown);
+    qtest_add_func("spapr-vfio/host/pins-some", test_host_pins_some);
     qtest_add_func("spapr-vfio/host/no-replay", test_host_no_replay);
     qtest_add_func("spapr-vfio/host/small-window", test_host_small_window);
     qtest_add_func("spapr-vfio/other-machine", test_other_machine);

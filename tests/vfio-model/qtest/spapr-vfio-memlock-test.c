@@ -214,6 +214,8 @@ static void assert_told(const char *topology, const char *options,
     spapr_ddw_query(v->t, 6);
     g_assert_cmpuint(vfio_log_count(v, "the guest is offered"), ==, 1);
     g_assert_cmpuint(vfio_log_count(v, text), ==, 1);
+    /* More locked memory would be of no use */
+    g_assert_cmpuint(vfio_log_count(v, "RLIMIT_MEMLOCK"), ==, 0);
     vfio_quit(v);
 }
 
@@ -235,13 +237,68 @@ static void test_told_again(void)
 
     spapr_ddw_query(v->t, 6);
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 1);
-    g_assert_cmpuint(vfio_log_count(v, "lies in another window"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "no more room at dma64_win_addr"), ==, 1);
     vfio_assert_plugged(v, PLUG(1));
     spapr_ddw_query(v->t, 6);
     spapr_ddw_query(v->t, 6);
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 2);
     g_assert_cmpuint(vfio_log_count(v, "has one window only"), ==, 1);
     vfio_quit(v);
+}
+
+/* Of the two limits of a process the soft one holds */
+static void test_soft_limit(void)
+{
+    VfioTest *v = vfio_boot_under(vfio_unprivileged(), "host flavour=powernv"
+                                  " memlock=320M memlock-max=1G\n" ONE, NULL,
+                                  VFIO1);
+
+    g_assert_cmphex(spapr_ddw_query(v->t, 6).largest, ==, 512);
+    vfio_create(v, LARGEST, LARGEST + 9, WINDOW_64);
+    vfio_quit(v);
+}
+
+/* Capabilities that count in a user namespace only lift no limit */
+static void test_user_namespace(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv memlock=320M userns=on\n"
+                            ONE, NULL, VFIO1);
+
+    g_assert_cmphex(spapr_ddw_query(v->t, 6).largest, ==, 512);
+    vfio_create(v, LARGEST, LARGEST + 9, WINDOW_64);
+    vfio_quit(v);
+}
+
+/* Two hosts of version 1 each count what their window could map */
+static void test_v1_twice(void)
+{
+    g_autofree char *options = g_strdup_printf("-m 256M,slots=0,maxmem=256M "
+                                               "%s%s", VFIO1, VFIO2);
+    VfioTest *v = vfio_boot("host flavour=p7\n" TWO, "own-table", options);
+
+    vfio_assert_host(v, "[][]");
+    g_assert_cmpuint(spapr_view_locked(v->t, "host-tables"), ==, 4 * GiB);
+    vfio_quit(v);
+}
+
+/*
+ * Two containers of a bus will have a table each, so that a guest is offered
+ * half as much.
+ */
+static void test_offer_shared(void)
+{
+    const char *topology = "host flavour=powernv memlock=320M\n" TWO;
+    const char *devices[] = { VFIO1, VFIO1 VFIO2 };
+    const uint64_t largest[] = { 512, 256 };
+
+    for (unsigned i = 0; i < 2; i++) {
+        VfioTest *v = vfio_boot_under(vfio_unprivileged(), topology,
+                                      "own-table", devices[i]);
+
+        g_assert_cmphex(spapr_ddw_query(v->t, 6).largest, ==, largest[i]);
+        vfio_create(v, LARGEST, LARGEST + 9 - i, WINDOW_64);
+        vfio_quit(v);
+    }
 }
 
 /* What the planner says to an operator, and against wrong options */
@@ -417,6 +474,10 @@ int main(int argc, char **argv)
                         test_later_ram);
     qtest_add_func("spapr-vfio/memlock/partition", test_partition);
     qtest_add_func("spapr-vfio/memlock/no-limit", test_no_limit);
+    qtest_add_func("spapr-vfio/memlock/soft-limit", test_soft_limit);
+    qtest_add_func("spapr-vfio/memlock/user-namespace", test_user_namespace);
+    qtest_add_func("spapr-vfio/memlock/v1-twice", test_v1_twice);
+    qtest_add_func("spapr-vfio/memlock/offer-shared", test_offer_shared);
     qtest_add_func("spapr-vfio/memlock/planner", test_planner);
     qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
     qtest_add_func("spapr-vfio/memlock/D21-told-again", test_told_again);

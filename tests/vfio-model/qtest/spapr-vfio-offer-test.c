@@ -215,6 +215,34 @@ static void assert_limited_in_tree(VfioTest *v, bool offered)
     g_assert_nonnull(memmem(dtb, size, cells, sizeof(cells)));
 }
 
+/* The guest's window would start where that of the host has ended */
+static void test_query_v1_beyond(void)
+{
+    VfioTest *v = vfio_boot("host flavour=p7\n" ONE, NULL, "-global "
+                            "spapr-pci-host-bridge.dma_win_addr=0x80000000 ");
+
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    vfio_assert_plugged(v, PLUG(1));
+    spapr_assert_available(v->t, 0);
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==,
+                    RTAS_PARAM_ERROR);
+    vfio_quit(v);
+}
+
+/*
+ * Without a limit a guest is offered what could map its memory twice, whose
+ * addresses need 35 bits here.
+ */
+static void test_query_twice(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL,
+                            "-m 256M,slots=4,maxmem=24G " VFIO1);
+
+    g_assert_cmphex(spapr_ddw_query(v->t, 6).largest, ==, 64 * GiB >> 16);
+    vfio_create(v, 16, 36, WINDOW_64);
+    vfio_quit(v);
+}
+
 static void test_limited_not_offered(void)
 {
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
@@ -274,6 +302,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/query/D9-partition", test_query_partition);
     qtest_add_func("spapr-vfio/query/not-probed", test_query_not_probed);
     qtest_add_func("spapr-vfio/query/v1", test_query_v1);
+    qtest_add_func("spapr-vfio/query/v1-beyond", test_query_v1_beyond);
+    qtest_add_func("spapr-vfio/query/twice", test_query_twice);
     qtest_add_func("spapr-vfio/limited/not-offered", test_limited_not_offered);
     qtest_add_func("spapr-vfio/limited/offered", test_limited_offered);
     qtest_add_func("spapr-vfio/probe/calls", test_probe);

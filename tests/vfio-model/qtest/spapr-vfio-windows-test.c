@@ -32,6 +32,7 @@ static void test_create_levels(void)
 {
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
     unsigned before = vfio_calls(v, "tce_create");
+    QDict *window;
 
     vfio_fault(v, "ioctl=tce_create,errno=ENOMEM");
     g_assert_cmpint(spapr_ddw_create(v->t, 16, 26).status, ==,
@@ -42,6 +43,9 @@ static void test_create_levels(void)
     vfio_fault(v, "ioctl=tce_create,errno=ENOMEM,once");
     vfio_create(v, 16, 26, WINDOW_64);
     vfio_assert_host(v, "[0+40000000/12:0 800000000000000+4000000/12:0]");
+    window = spapr_view_window(v->t, LIOBN_64);
+    spapr_assert_json(window, "containers.0.levels", "2");
+    qobject_unref(window);
     vfio_quit(v);
 }
 
@@ -123,6 +127,27 @@ static void test_create_elsewhere_unknown(void)
     vfio_assert_host(v, JUST_DEFAULT);
     g_assert_cmpuint(vfio_log_count(v, "host puts the DMA window at"), ==, 1);
     spapr_assert_default(v->t);
+    vfio_quit(v);
+}
+
+/*
+ * The guest's default window is the host's upper one, beside which another
+ * keeps the lower place meanwhile: that goes even if the host refuses.
+ */
+static void test_create_above_refused(void)
+{
+    VfioTest *v = vfio_boot("host flavour=powernv start64=2G\n" ONE, NULL,
+                            "-global spapr-pci-host-bridge.dma_win_addr="
+                            "0x80000000 " VFIO1);
+
+    vfio_assert_host(v, "[80000000+40000000/12:0]");
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    vfio_fault(v, "ioctl=tce_create,nth=2,errno=EPERM");
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_HW_ERROR);
+    vfio_no_fault(v);
+    vfio_assert_host(v, "[]");
+    g_assert_cmpint(spapr_ddw_reset(v->t), ==, RTAS_OK);
+    vfio_assert_host(v, "[80000000+40000000/12:0]");
     vfio_quit(v);
 }
 
@@ -277,6 +302,8 @@ int main(int argc, char **argv)
                    test_create_elsewhere);
     qtest_add_func("spapr-vfio/create/C11-elsewhere-unknown",
                    test_create_elsewhere_unknown);
+    qtest_add_func("spapr-vfio/create/above-refused",
+                   test_create_above_refused);
     qtest_add_func("spapr-vfio/map/refused", test_map_refused);
     qtest_add_func("spapr-vfio/map/C15-plus-one", test_map_plus_one);
     qtest_add_func("spapr-vfio/reset/B7-keeps-default",
