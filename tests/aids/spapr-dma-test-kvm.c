@@ -2,8 +2,9 @@
  * Test aid: KVM and a container, as DMA windows see them, where there are none
  *
  * Objects
- *   kvm      takes KVM's place: it makes tables of windows.  No vCPU runs in
- *            it, so all hypercalls still come to QEMU.
+ *   kvm      takes KVM's place: it makes tables of windows, and keeps vCPUs out
+ *            when it is told to, which its property "frozen" tells.  No vCPU
+ *            runs in it, so all hypercalls still come to QEMU.
  *   mapper   mirrors the windows of the first PHB while it has joined, and can
  *            be updated by KVM.  KVM must not have a window that it hears of
  *            first, or for the last time unless it leaves by itself.
@@ -130,6 +131,11 @@ static void kvm_set_updates_vfio(Object *obj, bool updates, Error **errp)
     AID_KVM(obj)->updates_vfio = updates;
 }
 
+static bool kvm_get_frozen(Object *obj, Error **errp)
+{
+    return spapr_dma_machine()->frozen;
+}
+
 static void kvm_instance_init(Object *obj)
 {
     AID_KVM(obj)->tables = true;
@@ -144,6 +150,7 @@ static void kvm_class_init(ObjectClass *klass, void *data)
                                    kvm_set_tables);
     object_class_property_add_bool(klass, "updates-vfio", kvm_get_updates_vfio,
                                    kvm_set_updates_vfio);
+    object_class_property_add_bool(klass, "frozen", kvm_get_frozen, NULL);
 }
 
 /* ---- mapper ---- */

@@ -299,6 +299,32 @@ static void test_targets_pieces(void)
     quit(b);
 }
 
+static void assert_not_frozen(BusTest *b)
+{
+    QDict *answer = qtest_qmp(b->v->t->qts, "{'execute': 'qom-get',"
+                              " 'arguments': { 'path': '/machine/peripheral/"
+                              "kvm', 'property': 'frozen' } }");
+
+    spapr_assert_json(answer, "return", "false");
+    qobject_unref(answer);
+}
+
+/* KVM is held off while several pieces go at once, and let on afterwards */
+static void test_targets_pieces_and_kvm(void)
+{
+    BusTest *b = boot(POWERNV ONE, NULL, KVM OWN_RAM
+                      "-device spapr-dma-test-region,id=middle,space=s1,"
+                      "addr=0x10000,size=8K,memdev=m2,shown=off " VFIO1);
+
+    assert_not_frozen(b);
+    show(b, "middle", true);
+    assert_not_frozen(b);
+    show(b, "middle", false);
+    assert_not_frozen(b);
+    g_assert_cmpuint(vfio_regions(b->v), ==, 2);
+    quit(b);
+}
+
 /* RAM on both sides of what is registered comes, and the host takes one */
 static void test_targets_pieces_refused(void)
 {
@@ -1345,6 +1371,8 @@ int main(int argc, char **argv)
                    test_targets_share_refused);
     qtest_add_func("spapr-vfio/bus/targets-refused", test_targets_refused);
     qtest_add_func("spapr-vfio/bus/targets-pieces", test_targets_pieces);
+    qtest_add_func("spapr-vfio/bus/targets-pieces-and-kvm",
+                   test_targets_pieces_and_kvm);
     qtest_add_func("spapr-vfio/bus/targets-pieces-refused",
                    test_targets_pieces_refused);
     qtest_add_func("spapr-vfio/bus/targets-pieces-undone",

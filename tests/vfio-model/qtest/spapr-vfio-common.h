@@ -41,6 +41,9 @@
 #define PLUG(n)     "{'driver': 'vfio-pci', 'id': 'vf" #n "'," \
                     " 'host': '0001:0" #n ":00.0', 'addr': '" #n ".0'}"
 
+/* Takes KVM's place, see tests/aids */
+#define KVM         "-device spapr-dma-test-kvm,id=kvm "
+
 /* What the host has as long as there is the default window only */
 #define JUST_DEFAULT    "[0+40000000/12:0]"
 

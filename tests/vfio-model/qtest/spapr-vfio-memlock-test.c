@@ -301,6 +301,25 @@ static void test_offer_shared(void)
     }
 }
 
+/*
+ * Lockable memory is there for the host's table of a window with 512 pages and
+ * no byte more.  KVM has a table of that window, too, so with it there is none.
+ */
+static void test_offer_with_kvm(void)
+{
+    const char *topology = "host flavour=powernv memlock=306225152\n" ONE;
+    const char *options[] = { VFIO1, KVM VFIO1 };
+    const uint64_t largest[] = { 512, 256 };
+
+    for (unsigned i = 0; i < 2; i++) {
+        VfioTest *v = vfio_boot_under(vfio_unprivileged(), topology, NULL,
+                                      options[i]);
+
+        g_assert_cmphex(spapr_ddw_query(v->t, 6).largest, ==, largest[i]);
+        vfio_quit(v);
+    }
+}
+
 /* What the planner says to an operator, and against wrong options */
 static void test_planner(void)
 {
@@ -478,6 +497,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/memlock/user-namespace", test_user_namespace);
     qtest_add_func("spapr-vfio/memlock/v1-twice", test_v1_twice);
     qtest_add_func("spapr-vfio/memlock/offer-shared", test_offer_shared);
+    qtest_add_func("spapr-vfio/memlock/offer-with-kvm", test_offer_with_kvm);
     qtest_add_func("spapr-vfio/memlock/planner", test_planner);
     qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
     qtest_add_func("spapr-vfio/memlock/D21-told-again", test_told_again);

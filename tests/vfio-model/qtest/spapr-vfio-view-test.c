@@ -331,6 +331,32 @@ static void test_notifiers(void)
     vfio_quit(v);
 }
 
+/*
+ * Meanwhile no window of the bus is with KVM, which tells no notifier, and
+ * afterwards each is again.
+ */
+static void test_notifiers_and_kvm(void)
+{
+    VfioTest *v = vfio_boot("host flavour=type1 page=4K\n" ONE, NULL, KVM
+                            "-global spapr-pci-host-bridge."
+                            "dma64_win_addr=0x100000000 ");
+    const uint32_t liobns[] = { LIOBN_DEFAULT, LIOBN_64 };
+
+    vfio_create(v, 12, 28, WINDOW_LIMITED);
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned n = 0; n < ARRAY_SIZE(liobns); n++) {
+            assert_window(v, liobns[n], "handler",
+                          i & 1 ? "'qemu-notifiers'" : "'kvm'");
+        }
+        if (i & 1) {
+            vfio_unplug(v, "vf1", 1);
+        } else {
+            vfio_assert_plugged(v, PLUG(1));
+        }
+    }
+    vfio_quit(v);
+}
+
 static void test_hmp(void)
 {
     VfioTest *v = vfio_boot("host flavour=powernv\n" ONE, NULL, VFIO1);
@@ -372,6 +398,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/view/locked-memory", test_locked_memory);
     qtest_add_func("spapr-vfio/view/registration", test_registration);
     qtest_add_func("spapr-vfio/view/notifiers", test_notifiers);
+    qtest_add_func("spapr-vfio/view/notifiers-and-kvm",
+                   test_notifiers_and_kvm);
     qtest_add_func("spapr-vfio/view/hmp", test_hmp);
     return g_test_run();
 }
