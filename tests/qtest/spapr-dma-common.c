@@ -64,6 +64,19 @@ void spapr_dma_quit(SpaprDmaTest *t)
     g_free(t);
 }
 
+uint64_t spapr_dma_resident(SpaprDmaTest *t)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status",
+                                            (int)qtest_pid(t->qts));
+    g_autofree char *status = NULL;
+    const char *at;
+
+    g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
+    at = strstr(status, "VmRSS:");
+    g_assert_nonnull(at);
+    return g_ascii_strtoull(at + strlen("VmRSS:"), NULL, 10) * KiB;
+}
+
 int32_t spapr_rtas(SpaprDmaTest *t, const char *name,
                    uint32_t nargs, const uint32_t *args,
                    uint32_t nret, uint32_t *ret)

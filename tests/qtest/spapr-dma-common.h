@@ -117,6 +117,11 @@ SpaprDmaTest *spapr_dma_boot_env(const char *env, const char *fmt, ...)
 void spapr_dma_quit(SpaprDmaTest *t);
 
 /**
+ * spapr_dma_resident: bytes of memory that QEMU has
+ */
+uint64_t spapr_dma_resident(SpaprDmaTest *t);
+
+/**
  * spapr_rtas: call any RTAS function
  * @nargs: how many of @args the call is told of
  * @nret: how many words of answer the call is told of, status included

@@ -141,6 +141,32 @@ static void test_boot(void)
     spapr_dma_quit(t);
 }
 
+/* Devices that have no window are left out, and each look costs nothing */
+static void test_no_window(void)
+{
+    g_autoptr(GString) options = g_string_new("");
+    SpaprDmaTest *t;
+    uint64_t before = 0;
+    QDict *answer;
+
+    for (unsigned i = 0; i < 64; i++) {
+        g_string_append_printf(options, "-chardev null,id=c%u "
+                               "-device spapr-vty,chardev=c%u ", i, i);
+    }
+    t = spapr_dma_boot("%s", options->str);
+    for (unsigned i = 0; i < 1000; i++) {
+        if (i == 300) {
+            before = spapr_dma_resident(t);
+        }
+        answer = qtest_qmp(t->qts, "{'execute': 'query-spapr-dma'}");
+        g_assert_cmpuint(qlist_size(qdict_get_qlist(
+            qdict_get_qdict(answer, "return"), "owners")), ==, 1);
+        qobject_unref(answer);
+    }
+    g_assert_cmpuint(spapr_dma_resident(t), <, before + 1 * MiB);
+    spapr_dma_quit(t);
+}
+
 /* Windows come and go, and with them what is on offer and why not more */
 static void test_create_remove(void)
 {
@@ -523,6 +549,7 @@ int main(int argc, char **argv)
 
     qtest_add_func("spapr-dma-view/other-machine", test_other_machine);
     qtest_add_func("spapr-dma-view/boot", test_boot);
+    qtest_add_func("spapr-dma-view/no-window", test_no_window);
     qtest_add_func("spapr-dma-view/create-remove", test_create_remove);
     qtest_add_func("spapr-dma-view/limited", test_limited);
     qtest_add_func("spapr-dma-view/properties", test_properties);

@@ -545,6 +545,11 @@ static void test_memory_bound(void)
     g_assert_cmpint(spapr_put_tce(t, LIOBN_DEFAULT, 0, TCE_RW), ==,
                     H_NOT_ENOUGH_RESOURCES);
 
+    /* What takes a page back works, though its other bits have no room */
+    g_assert_cmpint(spapr_stuff_tce(t, LIOBN_64, full - stretch, 0x5000, 512),
+                    ==, H_SUCCESS);
+    spapr_assert_tce(t, LIOBN_64, full - stretch, 0);
+
     g_assert_cmpint(spapr_put_tce_indirect(t, LIOBN_64, WINDOW_64, words, 1),
                     ==, H_SUCCESS);
     g_assert_cmpint(spapr_stuff_tce(t, LIOBN_64, WINDOW_64, 0, n * 512), ==,
@@ -552,6 +557,27 @@ static void test_memory_bound(void)
     put_when_there_is_room(t, LIOBN_64, full, TCE_RW);
     spapr_assert_tce(t, LIOBN_64, full, TCE_RW);
     put_when_there_is_room(t, LIOBN_DEFAULT, 0, TCE_RW);
+    spapr_dma_quit(t);
+}
+
+/* A long H_STUFF_TCE lets others have QEMU's lock between its steps */
+static void test_stuff_lets_others(void)
+{
+    SpaprDmaTest *t = spapr_dma_boot("%s", "");
+    g_autofree char *none = NULL, *locks = NULL;
+
+    g_assert_cmpint(spapr_ddw_create(t, 12, 40).status, ==, RTAS_OK);
+    g_free(qtest_hmp(t->qts, "sync-profile on"));
+    for (uint64_t i = 0; i < 1000; i++) {
+        g_assert_cmpint(spapr_put_tce(t, LIOBN_64, WINDOW_64 + i * 2 * MiB,
+                                      TCE_RW), ==, H_SUCCESS);
+    }
+    none = qtest_hmp(t->qts, "info sync-profile -n 1000");
+    g_assert_null(strstr(none, "spapr_tce_hcall.c"));
+    g_assert_cmpint(spapr_stuff_tce(t, LIOBN_64, WINDOW_64, 0, 1000 * 512), ==,
+                    H_SUCCESS);
+    locks = qtest_hmp(t->qts, "info sync-profile -n 1000");
+    g_assert_nonnull(strstr(locks, "spapr_tce_hcall.c"));
     spapr_dma_quit(t);
 }
 
@@ -1060,6 +1086,7 @@ int main(int argc, char **argv)
                    test_index_beyond_32_bits);
     qtest_add_func("spapr-tce/other-windows", test_other_windows);
     qtest_add_func("spapr-tce/A7-memory", test_memory_bound);
+    qtest_add_func("spapr-tce/stuff-lets-others", test_stuff_lets_others);
     qtest_add_func("spapr-tce/hcall-verb", test_verb);
     qtest_add_func("spapr-tce/random", test_random);
     for (unsigned int i = 0; i < ARRAY_SIZE(dma); i++) {

@@ -24,6 +24,26 @@ static void test_query(void)
     vfio_quit(v);
 }
 
+/*
+ * A table for 2^54 bytes in pages of 64 KiB would have three levels of 2^13
+ * entries, which is 2^55 bytes and more than Linux makes: the offer is what the
+ * host does make.
+ */
+static void test_query_levels(void)
+{
+    VfioHugeRam ram = vfio_huge_ram_new(VFIO1);
+    VfioTest *v = vfio_boot_pages(4 * KiB, "host flavour=powernv page=4K"
+                                  " pagesizes=4K,64K backing=2M"
+                                  " memlock=4096T\n" ONE, ram.options);
+
+    g_assert_cmphex(spapr_ddw_query(v->t, 6).largest, ==, 1ULL << (52 - 24));
+    vfio_create(v, 24, 52, WINDOW_64);
+    vfio_assert_host(v, "[0+40000000/12:0"
+                     " 800000000000000+10000000000000/16:0]");
+    vfio_quit(v);
+    vfio_huge_ram_free(&ram);
+}
+
 static void test_query_no_limit(void)
 {
     VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
@@ -295,6 +315,7 @@ int main(int argc, char **argv)
     vfio_test_init(&argc, &argv);
 
     qtest_add_func("spapr-vfio/query/B4", test_query);
+    qtest_add_func("spapr-vfio/query/levels", test_query_levels);
     qtest_add_func("spapr-vfio/query/D10-no-limit", test_query_no_limit);
     qtest_add_func("spapr-vfio/query/B4-memlock", test_query_memlock);
     qtest_add_func("spapr-vfio/query/small-host", test_query_small_host);

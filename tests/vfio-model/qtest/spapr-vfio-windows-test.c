@@ -27,6 +27,26 @@ static void test_create_refused(void)
     vfio_quit(v);
 }
 
+/* Nor does it leave anything in QEMU, however often a guest tries */
+static void test_create_refused_often(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    uint64_t before = 0;
+
+    vfio_fault(v, "ioctl=tce_create,errno=EPERM");
+    g_assert_cmpint(spapr_ddw_create(v->t, 16, 28).status, ==, RTAS_HW_ERROR);
+    /* The arguments are still there */
+    for (unsigned i = 0; i < 21000; i++) {
+        if (i == 1000) {
+            before = spapr_dma_resident(v->t);
+        }
+        qtest_rtas_call(v->t->qts, "ibm,create-pe-dma-window", 5,
+                        v->t->scratch, 4, v->t->scratch + PAGE / 2);
+    }
+    g_assert_cmpuint(spapr_dma_resident(v->t), <, before + 1 * MiB);
+    vfio_quit(v);
+}
+
 /* C9: tried again with more levels, but only as many as there are */
 static void test_create_levels(void)
 {
@@ -294,6 +314,8 @@ int main(int argc, char **argv)
     vfio_test_init(&argc, &argv);
 
     qtest_add_func("spapr-vfio/create/refused", test_create_refused);
+    qtest_add_func("spapr-vfio/create/refused-often",
+                   test_create_refused_often);
     qtest_add_func("spapr-vfio/create/C9-levels", test_create_levels);
     qtest_add_func("spapr-vfio/create/C7-huge", test_create_huge);
     qtest_add_func("spapr-vfio/create/C8-huge-pages", test_create_huge_pages);
