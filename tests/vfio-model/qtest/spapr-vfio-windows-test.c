@@ -247,6 +247,25 @@ static void test_map_two_containers(void)
     vfio_quit(v);
 }
 
+/* The host keeps a window that the guest has removed: nothing is in it */
+static void test_remove_refused(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+    SpaprDdwWindow w = vfio_create(v, 12, 28, WINDOW_64);
+
+    vfio_put(v, w.liobn, w.addr, 0x4000000 | TCE_RW, H_SUCCESS);
+    vfio_put(v, w.liobn, w.addr + PAGE, 0x4001000 | TCE_RW, H_SUCCESS);
+    vfio_assert_dma(v, 1, w.addr, 0x4000000);
+    vfio_fault(v, "ioctl=tce_remove,errno=EBUSY,once");
+    g_assert_cmpint(spapr_ddw_remove(v->t, w.liobn), ==, RTAS_OK);
+    vfio_assert_host(v, "[0+40000000/12:0 800000000000000+10000000/12:0]");
+    g_assert_cmpuint(vfio_dma_copy(v, 1, w.addr, w.addr + PAGE), ==,
+                     RESULT_READ_FAULT);
+    g_assert_cmpuint(vfio_log_count(v, "host did not remove its DMA window"),
+                     ==, 1);
+    vfio_quit(v);
+}
+
 /* B7: a reset leaves the default window to those who use it */
 static void test_reset_keeps_default(void)
 {
@@ -328,6 +347,7 @@ int main(int argc, char **argv)
                    test_create_above_refused);
     qtest_add_func("spapr-vfio/map/refused", test_map_refused);
     qtest_add_func("spapr-vfio/map/C15-plus-one", test_map_plus_one);
+    qtest_add_func("spapr-vfio/remove/refused", test_remove_refused);
     qtest_add_func("spapr-vfio/reset/B7-keeps-default",
                    test_reset_keeps_default);
     qtest_add_func("spapr-vfio/reset/refused", test_reset_refused);
