@@ -60,21 +60,32 @@ static void v1_limits(const VFIOSpaprContainer *sc, SpaprDmaLimits *limits)
     spapr_dma_limit_windows(limits, QLIST_EMPTY(&sc->windows), why);
 }
 
+/*
+ * The host counts all that its window could map when it is enabled, and the
+ * window's table when something is mapped for the first time.
+ */
+static uint64_t v1_bytes(const VFIOSpaprContainer *sc)
+{
+    uint64_t size = sc->info.size;
+
+    return size + spapr_locked_host_table(qemu_real_host_page_size(),
+                                          size >> V1_PAGE_SHIFT, 1);
+}
+
 static void v1_describe(const VFIOSpaprContainer *sc,
                         SpaprDmaContainerInfo *info)
 {
     info->kind = SPAPR_DMA_CONTAINER_KIND_VFIO_V1;
     info->vfio->max_windows = 1;
     info->vfio->max_levels = 1;
-    info->vfio->locked = sc->info.size;
+    info->vfio->locked = v1_bytes(sc);
 }
 
-/* The host counts all that its window could map when it is enabled */
 static void v1_locked(const VFIOSpaprContainer *sc,
                       const SpaprDmaGeometry *windows, unsigned count,
                       SpaprDmaLocked *locked)
 {
-    locked->host_tables += sc->info.size;
+    locked->host_tables += v1_bytes(sc);
 }
 
 static bool v1_can_start(const VFIOSpaprContainer *sc, uint64_t bus_offset)

@@ -146,6 +146,27 @@ static void test_ladder(gconstpointer data)
     vfio_quit(v);
 }
 
+/*
+ * A host with one window makes its table when something is mapped first: what
+ * the message says is enough for that, too, and a page less is not.
+ */
+static void test_one_window(void)
+{
+    const char *device = VFIO(1) ",x-spapr-v1=on ";
+    g_autofree char *said = refused(1 << 20, ONE, device);
+    uint64_t sum = figure(said, LOCKS);
+    VfioTest *v = boot(sum, ONE, device);
+
+    vfio_put(v, LIOBN_DEFAULT, 0, 0x100000 | TCE_RW, H_SUCCESS);
+    g_assert_cmpuint(vfio_locked(v), ==, sum);
+    g_assert_cmpuint(spapr_view_locked(v->t, "sum"), ==, sum);
+    vfio_quit(v);
+
+    v = boot(sum - PAGE, ONE, device);
+    vfio_put(v, LIOBN_DEFAULT, 0, 0x100000 | TCE_RW, H_NOT_ENOUGH_RESOURCES);
+    vfio_quit(v);
+}
+
 /* D20: RAM can be locked, but not the default window's table */
 static void test_no_default(void)
 {
@@ -498,6 +519,7 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/memlock/v1-twice", test_v1_twice);
     qtest_add_func("spapr-vfio/memlock/offer-shared", test_offer_shared);
     qtest_add_func("spapr-vfio/memlock/offer-with-kvm", test_offer_with_kvm);
+    qtest_add_func("spapr-vfio/memlock/one-window", test_one_window);
     qtest_add_func("spapr-vfio/memlock/planner", test_planner);
     qtest_add_func("spapr-vfio/memlock/D21-told", test_told);
     qtest_add_func("spapr-vfio/memlock/D21-told-again", test_told_again);

@@ -195,7 +195,7 @@ static void test_v1(void)
                      " 'kvm-updates': false, 'vfio': { 'groups': [ 1 ],"
                      " 'page-sizes': [], 'max-windows': 1, 'max-levels': 1,"
                      " 'bus-ram': 0, 'maps-refused': 0,"
-                     " 'locked': 2147483648 } }");
+                     " 'locked': 2155872256 } }");
     assert_owner(v, "phb.offer", "{ 'windows': 0,"
                  " 'windows-limit': { 'reason': 'one-window',"
                  "                    'container': 0 },"
