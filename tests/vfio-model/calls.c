@@ -68,7 +68,7 @@ static long open_file(int fd, const char *name)
     const char *const call = container ? "open_container" : "open_group";
     long ret;
 
-    if (!fault_check(call, 0, true, &ret)) {
+    if (!fault_check(call, 0, CALL_FALLIBLE, &ret)) {
         ret = container ? open_container(fd) : open_group(fd, name);
     }
     ledger_call(call, ret);
@@ -171,7 +171,7 @@ long call_mmap(void *address, size_t length, int protection, int flags,
     if (file && file->kind == FILE_DEVICE && flags & MAP_SHARED) {
         const Function *function = file->object;
 
-        if (!fault_check("mmap", 0, true, &ret)) {
+        if (!fault_check("mmap", 0, CALL_FALLIBLE, &ret)) {
             ret = device_map_offset(function, offset, length);
         }
         ledger_call("mmap", ret < 0 ? ret : 0);

@@ -10,18 +10,23 @@
 #include "fault.h"
 
 #define MAX_RULES 32
+#define MAX_FAILED 64
 
 typedef struct {
     char call[32];
     unsigned container;
     unsigned long nth, seen;
-    bool once;
+    bool once, then;
     long result;
 } Rule;
 
 static Rule rules[MAX_RULES];
 static unsigned rule_count;
 static unsigned long fallible_calls;
+
+static const char *failed[MAX_FAILED];      /* the first ones, by name */
+static unsigned failed_count;
+static bool one_failed;                     /* since there are these rules */
 
 static const struct {
     const char *name;
@@ -69,6 +74,8 @@ static const char *set_word(Rule *rule, const char *key, const char *value)
 {
     if (!strcmp(key, "once") && !*value) {
         rule->once = true;
+    } else if (!strcmp(key, "then") && !*value) {
+        rule->then = true;
     } else if (!strcmp(key, "ioctl") && strlen(value) < sizeof(rule->call)) {
         strcpy(rule->call, value);
     } else if (!strcmp(key, "container")) {
@@ -81,7 +88,8 @@ static const char *set_word(Rule *rule, const char *key, const char *value)
         rule->result = -errno_number(value);
         return rule->result ? NULL : "unknown errno";
     } else {
-        return "words are ioctl=, container=, nth=, errno=, return=, once";
+        return "words are ioctl=, container=, nth=, errno=, return=, once, "
+               "then";
     }
     return NULL;
 }
@@ -117,6 +125,7 @@ const char *fault_add(const char *text)
 void fault_clear(void)
 {
     rule_count = 0;
+    one_failed = false;
 }
 
 unsigned long fault_fallible_calls(void)
@@ -124,19 +133,36 @@ unsigned long fault_fallible_calls(void)
     return fallible_calls;
 }
 
-bool fault_check(const char *call, unsigned container, bool fallible,
+void fault_print(FILE *file)
+{
+    fprintf(file, "[");
+    for (unsigned i = 0; i < failed_count; i++) {
+        fprintf(file, "%s\"%s\"", i ? ", " : "", failed[i]);
+    }
+    fprintf(file, "]");
+}
+
+static bool is_about(const Rule *rule, const char *call, unsigned container,
+                     CallKind kind)
+{
+    if (rule->container && rule->container != container) {
+        return false;
+    }
+    return !strcmp(rule->call, call) ||
+           (kind == CALL_FALLIBLE && !strcmp(rule->call, "any")) ||
+           (kind != CALL_OTHER && !strcmp(rule->call, "every"));
+}
+
+bool fault_check(const char *call, unsigned container, CallKind kind,
                  long *result)
 {
     bool hit = false;
     Rule *rule;
 
-    fallible_calls += fallible;
+    fallible_calls += kind == CALL_FALLIBLE;
     for (rule = rules; rule < rules + rule_count; rule++) {
-        if (strcmp(rule->call, call) &&
-            !(fallible && !strcmp(rule->call, "any"))) {
-            continue;
-        }
-        if (rule->container && rule->container != container) {
+        if (!is_about(rule, call, container, kind) ||
+            (rule->then && !one_failed)) {
             continue;
         }
         rule->seen++;
@@ -145,5 +171,9 @@ bool fault_check(const char *call, unsigned container, bool fallible,
             hit = true;
         }
     }
+    if (hit && failed_count < MAX_FAILED) {
+        failed[failed_count++] = call;
+    }
+    one_failed |= hit;
     return hit;
 }

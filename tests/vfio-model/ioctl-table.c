@@ -19,10 +19,11 @@
 enum {
     TAKES_MM = 1,       /* the caller's mm becomes the container's */
     NEEDS_GROUP = 2,    /* -ENXIO without, before the argument is read */
-    FALLIBLE = 4,       /* may fail though the caller does nothing wrong */
+    FALLIBLE = 4,       /* CALL_FALLIBLE */
     NO_ARGSZ = 8,       /* the argument does not start with argsz */
     NEEDS_MM = 16,      /* -EPERM without, before the argument is read */
     NEEDS_ENABLED = 32, /* the same for a container that is not enabled */
+    UNDOES = 64,        /* CALL_UNDOES */
 };
 
 typedef struct {
@@ -54,23 +55,24 @@ static const IoctlEntry entries[] = {
       UP_TO(vfio_iommu_type1_dma_map, size), NEEDS_ENABLED | FALLIBLE,
       spapr_map },
     { VFIO_IOMMU_UNMAP_DMA, "unmap", FILE_CONTAINER, SPAPR,
-      UP_TO(vfio_iommu_type1_dma_unmap, size), NEEDS_ENABLED, spapr_unmap },
+      UP_TO(vfio_iommu_type1_dma_unmap, size), NEEDS_ENABLED | UNDOES,
+      spapr_unmap },
     { VFIO_IOMMU_SPAPR_REGISTER_MEMORY, "register", FILE_CONTAINER, V2,
       UP_TO(vfio_iommu_spapr_register_memory, size), TAKES_MM | FALLIBLE,
       spapr_register },
     { VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, "unregister", FILE_CONTAINER, V2,
-      UP_TO(vfio_iommu_spapr_register_memory, size), NEEDS_MM,
+      UP_TO(vfio_iommu_spapr_register_memory, size), NEEDS_MM | UNDOES,
       spapr_unregister },
     { VFIO_IOMMU_ENABLE, "enable", FILE_CONTAINER, V1, 0, FALLIBLE,
       spapr_enable },
-    { VFIO_IOMMU_DISABLE, "disable", FILE_CONTAINER, V1, 0, 0,
+    { VFIO_IOMMU_DISABLE, "disable", FILE_CONTAINER, V1, 0, UNDOES,
       spapr_disable },
     { VFIO_IOMMU_SPAPR_TCE_CREATE, "tce_create", FILE_CONTAINER, V2,
       UP_TO(vfio_iommu_spapr_tce_create, start_addr), TAKES_MM |
       NEEDS_GROUP | FALLIBLE, spapr_create },
     { VFIO_IOMMU_SPAPR_TCE_REMOVE, "tce_remove", FILE_CONTAINER, V2,
       UP_TO(vfio_iommu_spapr_tce_remove, start_addr), TAKES_MM |
-      NEEDS_GROUP, spapr_remove },
+      NEEDS_GROUP | UNDOES, spapr_remove },
     { VFIO_EEH_PE_OP, "eeh", FILE_CONTAINER, SPAPR, 0, 0, spapr_eeh },
 
     { VFIO_IOMMU_GET_INFO, "get_info", FILE_CONTAINER, DRIVER_TYPE1,
@@ -79,7 +81,7 @@ static const IoctlEntry entries[] = {
     { VFIO_IOMMU_MAP_DMA, "map", FILE_CONTAINER, DRIVER_TYPE1,
       UP_TO(vfio_iommu_type1_dma_map, size), FALLIBLE, type1_map },
     { VFIO_IOMMU_UNMAP_DMA, "unmap", FILE_CONTAINER, DRIVER_TYPE1,
-      UP_TO(vfio_iommu_type1_dma_unmap, size), 0, type1_unmap },
+      UP_TO(vfio_iommu_type1_dma_unmap, size), UNDOES, type1_unmap },
     { VFIO_IOMMU_DIRTY_PAGES, "dirty_pages", FILE_CONTAINER, DRIVER_TYPE1_V1,
       0, 0, type1_v1_dirty_pages },
     { VFIO_IOMMU_DIRTY_PAGES, "dirty_pages", FILE_CONTAINER, DRIVER_TYPE1_V2,
@@ -89,7 +91,7 @@ static const IoctlEntry entries[] = {
       UP_TO(vfio_group_status, flags), FALLIBLE, group_get_status },
     { VFIO_GROUP_SET_CONTAINER, "set_container", FILE_GROUP, 0,
       sizeof(int32_t), NO_ARGSZ | FALLIBLE, group_set_container },
-    { VFIO_GROUP_UNSET_CONTAINER, "unset_container", FILE_GROUP, 0, 0, 0,
+    { VFIO_GROUP_UNSET_CONTAINER, "unset_container", FILE_GROUP, 0, 0, UNDOES,
       group_unset_container },
     { VFIO_GROUP_GET_DEVICE_FD, "get_device", FILE_GROUP, 0, 0, FALLIBLE,
       group_get_device },
@@ -155,6 +157,12 @@ static long read_argument(const IoctlEntry *entry, IoctlArgument *argument)
            0 : -EINVAL;
 }
 
+static CallKind call_kind(const IoctlEntry *entry)
+{
+    return entry->flags & FALLIBLE ? CALL_FALLIBLE :
+           entry->flags & UNDOES ? CALL_UNDOES : CALL_OTHER;
+}
+
 static long run(ModelFile *file, const IoctlEntry *entry, uint64_t address)
 {
     Container *container = file->object;
@@ -170,7 +178,7 @@ static long run(ModelFile *file, const IoctlEntry *entry, uint64_t address)
     }
     if (fault_check(entry->name,
                     file->kind == FILE_CONTAINER ? container->id : 0,
-                    entry->flags & FALLIBLE, &result)) {
+                    call_kind(entry), &result)) {
         return result;
     }
     result = read_argument(entry, &argument);

@@ -214,7 +214,9 @@ void ledger_print(FILE *file)
         fprintf(file, "  \"%s\": %" PRIu64 ",\n", count_names[i], counts[i]);
     }
     fprintf(file, "  \"fallible_calls\": %lu,\n", fault_fallible_calls());
-    fprintf(file, "  \"locked_peak\": %" PRIu64 ",\n", memlock_peak());
+    fprintf(file, "  \"faults\": ");
+    fault_print(file);
+    fprintf(file, ",\n  \"locked_peak\": %" PRIu64 ",\n", memlock_peak());
     fprintf(file, "  \"quirks\": [");
     for (int i = 0; i < QUIRK_COUNT; i++) {
         fprintf(file, "%s\"%s%s\"", i ? ", " : "", quirk(i) ? "" : "no-",

@@ -86,7 +86,7 @@ static long set_window(Group *group, int number, TceTable *table)
     long result;
 
     if (fault_check("set_window", group->container ? group->container->id : 0,
-                    true, &result)) {
+                    CALL_FALLIBLE, &result)) {
         return result;
     }
     if ((host.flavour == FLAVOUR_LPAR || quirk(QUIRK_OWN_TABLE)) &&
@@ -201,7 +201,7 @@ static long create_table(Group *group, int number, unsigned page_shift,
     if (ret) {
         return ret;
     }
-    if (!fault_check("create_table", 0, true, &ret)) {
+    if (!fault_check("create_table", 0, CALL_FALLIBLE, &ret)) {
         ret = build_table(group, number, page_shift, window_size, levels,
                           result);
     }
@@ -546,7 +546,7 @@ static long map_page(Container *container, TceTable *table, uint64_t index,
     if (ret) {
         return ret;
     }
-    if (fault_check("map_page", container->id, false, &ret)) {
+    if (fault_check("map_page", container->id, CALL_OTHER, &ret)) {
         tce = NULL;
     } else {
         ret = -ENOMEM;

@@ -105,7 +105,7 @@ long type1_dirty_allocate(uint64_t size)
     if (host_pages(size) > INT32_MAX) {
         return -EINVAL;
     }
-    fault_check("dirty_bitmap", 0, true, &ret);
+    fault_check("dirty_bitmap", 0, CALL_FALLIBLE, &ret);
     return ret;
 }
 

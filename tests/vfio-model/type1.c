@@ -156,7 +156,7 @@ static long pin_run(uint64_t user, uint64_t size)
     long ret = 0;
 
     for (done = 0; done < size && !ret; done += page) {
-        if (!fault_check("pin", 0, false, &ret)) {
+        if (!fault_check("pin", 0, CALL_OTHER, &ret)) {
             ret = memlock_charge(page);
         }
     }
@@ -191,7 +191,7 @@ static long pin_and_map(const Mapping *m)
                          (m->size < there ? m->size : there) - done);
         run &= -page;
         ret = pin_run(m->user + done, run);
-        if (!ret && fault_check("iommu_map", 0, false, &ret)) {
+        if (!ret && fault_check("iommu_map", 0, CALL_OTHER, &ret)) {
             unpin(run);
         }
         if (!ret) {
