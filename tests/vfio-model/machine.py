@@ -21,6 +21,7 @@ from spapr_dma import model, paths, process
 
 BUID = 0x800000020000000
 MMIO_CPU, MMIO_BUS = 0x200080000000, 0x80000000
+ENGINE_MEMORY = 0x10000     # of a device, from its registers on
 SCRATCH = 0x10000           # guest memory for RTAS arguments and TCE lists
 FIRMWARE = paths.BUILD / 'firmware/usr/share/qemu'
 
@@ -138,40 +139,60 @@ class Machine(QEMUQtestMachine):
 
     # ---- qtest ----
 
-    def _qtest_words(self, line):
+    def _qtest_lines(self, lines):
+        """The words of each answer.  All lines are sent at once, so that
+        QEMU and the test need not wait for each other line by line."""
         if not self.runs:
             raise Ended
         try:
-            answer = self.qtest(line)
+            answers = [self.qtest('\n'.join(lines))]
+            while len(answers) < len(lines) and answers[-1]:
+                answers.append(self._qtest._sockfile.readline())
         except OSError as problem:
             raise Ended from problem
-        if not answer:
+        if not answers[-1]:
             raise Ended
-        return answer.split()
+        return [answer.split() for answer in answers]
+
+    @staticmethod
+    def _write_line(address, data):
+        return f'write {address:#x} {len(data):#x} 0x{data.hex()}'
+
+    @staticmethod
+    def _read_line(address, size):
+        return f'read {address:#x} {size:#x}'
 
     def write(self, address, data):
-        self._qtest_words(f'write {address:#x} {len(data):#x} 0x{data.hex()}')
+        self._qtest_lines([self._write_line(address, data)])
 
     def read(self, address, size):
-        return bytes.fromhex(self._qtest_words(f'read {address:#x} {size:#x}')
-                             [1][2:])
+        return bytes.fromhex(self._qtest_lines(
+            [self._read_line(address, size)])[0][1][2:])
 
     def rtas(self, name, arguments, outputs):
         """The words that the call gives back, the status signed."""
-        self.write(SCRATCH, struct.pack(f'>{len(arguments)}I', *arguments))
-        self._qtest_words(f'rtas {name} {len(arguments)} {SCRATCH:#x} '
-                          f'{outputs} {SCRATCH + 0x800:#x}')
-        words = struct.unpack(f'>i{outputs - 1}I',
-                              self.read(SCRATCH + 0x800, 4 * outputs))
-        return words
+        answers = self._qtest_lines([
+            self._write_line(SCRATCH, struct.pack(f'>{len(arguments)}I',
+                                                  *arguments)),
+            f'rtas {name} {len(arguments)} {SCRATCH:#x} '
+            f'{outputs} {SCRATCH + 0x800:#x}',
+            self._read_line(SCRATCH + 0x800, 4 * outputs)])
+        return struct.unpack(f'>i{outputs - 1}I',
+                             bytes.fromhex(answers[2][1][2:]))
+
+    def hcalls(self, *calls):
+        """Return codes, signed, and what is left in R4: of each call, which
+        is an opcode with its arguments."""
+        answers = self._qtest_lines(
+            ['hcall ' + ' '.join(f'{word:#x}' for word in call)
+             for call in calls])
+        if any(answer[0] != 'OK' for answer in answers):
+            raise NoVerb
+        return [(int(answer[1]), int(answer[2], 0)) for answer in answers]
 
     def hcall(self, opcode, *arguments):
         """The return code, signed."""
-        words = ' '.join(f'{a:#x}' for a in arguments)
-        answer = self._qtest_words(f'hcall {opcode:#x} {words}')
-        if answer[0] != 'OK':
-            raise NoVerb
-        return int(answer[1])
+        return self.hcalls((opcode, *arguments))[0][0]
 
     # ---- migration and unplugging ----
 
@@ -208,6 +229,17 @@ class Machine(QEMUQtestMachine):
         return self.rtas('ibm,reset-pe-dma-window',
                          [0, BUID >> 32, BUID & 0xffffffff], 1)[0]
 
+    def query(self):
+        """Status, windows left, TCEs of the largest, mask of page sizes."""
+        status, windows, high, low, sizes, _ = self.rtas(
+            'ibm,query-pe-dma-window',
+            [0, BUID >> 32, BUID & 0xffffffff], 6)
+        return status, windows, high << 32 | low, sizes
+
+    def get(self, liobn, *iobas):
+        """Return codes and TCEs."""
+        return self.hcalls(*((H_GET_TCE, liobn, ioba) for ioba in iobas))
+
     def put(self, liobn, ioba, tce):
         return self.hcall(H_PUT_TCE, liobn, ioba, tce)
 
@@ -228,18 +260,31 @@ class Machine(QEMUQtestMachine):
 
     def start_device(self, slot):
         self._config_write(slot, 0x10, 4, MMIO_BUS + slot * 0x100000)
+        self._config_write(slot, 0x18, 4, MMIO_BUS + slot * 0x100000 +
+                           ENGINE_MEMORY)
         self._config_write(slot, 4, 2, 6)
+
+    def transfers(self, slot, *wanted):
+        """What came of transfers of the engine, and what is at the start of
+        its memory then.  Each is a source, a destination, a length, a
+        direction, and maybe what its memory begins with."""
+        base = MMIO_CPU + slot * 0x100000
+        lines = []
+        for source, destination, length, direction, *memory in wanted:
+            lines += [
+                self._write_line(base + ENGINE_MEMORY, *memory or [bytes(8)]),
+                self._write_line(base + 4 * Device.SOURCE, struct.pack(
+                    '<QQIII', source, destination, length, direction, 1)),
+                self._read_line(base + 4 * Device.RESULT, 4),
+                self._read_line(base + ENGINE_MEMORY, 8)]
+        answers = [bytes.fromhex(answer[1][2:]) if answer[1:] else b''
+                   for answer in self._qtest_lines(lines)]
+        codes = [int.from_bytes(code, 'little') for code in answers[2::4]]
+        return [(Device.RESULTS[code] if code < len(Device.RESULTS)
+                 else f'{code:#x}', memory)
+                for code, memory in zip(codes, answers[3::4])]
 
     def dma(self, slot, source, destination, length):
         """What came of a copy on the bus."""
-        base = MMIO_CPU + slot * 0x100000
-        low = 0xffffffff
-        words = [source & low, source >> 32, destination & low,
-                 destination >> 32, length, 0]
-        for number, word in enumerate(words):
-            self.write(base + 4 * (Device.SOURCE + number),
-                       struct.pack('<I', word))
-        self.write(base + 4 * Device.DOORBELL, struct.pack('<I', 1))
-        code, = struct.unpack('<I', self.read(base + 4 * Device.RESULT, 4))
-        return Device.RESULTS[code] if code < len(Device.RESULTS) \
-            else f'{code:#x}'
+        return self.transfers(slot, (source, destination, length,
+                                     Device.COPY))[0][0]
