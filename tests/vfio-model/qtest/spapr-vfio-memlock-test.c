@@ -298,7 +298,8 @@ static void test_v1_twice(void)
     VfioTest *v = vfio_boot("host flavour=p7\n" TWO, "own-table", options);
 
     vfio_assert_host(v, "[][]");
-    g_assert_cmpuint(spapr_view_locked(v->t, "host-tables"), ==, 4 * GiB);
+    g_assert_cmpuint(spapr_view_locked(v->t, "host-tables"), ==,
+                     4 * GiB + 8 * MiB);
     vfio_quit(v);
 }
 
