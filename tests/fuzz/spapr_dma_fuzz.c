@@ -47,9 +47,7 @@
 #include "spapr_dma_fuzz.h"
 #include <sys/prctl.h>
 
-#define VIO_LIOBN       0x71000003U
 #define VIO_SIZE        (256 * MiB)
-#define BUID(index)     (0x800000020000000ULL + (index))
 #define RTAS_ARGS       0x8000
 #define RTAS_RETS       0x8100
 #define UNTOUCHED       0xdeadbeefU
@@ -233,16 +231,12 @@ static SpaprDmaWindow *kvm_handles(uint64_t liobn, uint64_t word)
            window : NULL;
 }
 
-static void op_put(Input *in)
+void put(uint64_t liobn, uint64_t ioba, uint64_t word)
 {
-    RefWindow *window = take_window(in);
-    uint64_t liobn = take_liobn(in, window), ioba = take_ioba(in, window);
-    uint64_t word = take_word(in, window), r4 = liobn;
-    SpaprDmaWindow *kvm;
+    SpaprDmaWindow *kvm = kvm_handles(liobn, word);
     int64_t expected, ret;
+    uint64_t r4 = liobn;
 
-    take_refusal(in, window, &word, 1);
-    kvm = kvm_handles(liobn, word);
     begin(kvm ? "KVM H_PUT_TCE" : "H_PUT_TCE", liobn, ioba, word, 0, 0);
     expected = ref_put(ref, liobn, ioba, word);
     if (kvm && expected == H_SUCCESS) {
@@ -257,6 +251,16 @@ static void op_put(Input *in)
     }
     end_refusals();
     check_touched(liobn, ioba, 1, word >> 3);
+}
+
+static void op_put(Input *in)
+{
+    RefWindow *window = take_window(in);
+    uint64_t liobn = take_liobn(in, window), ioba = take_ioba(in, window);
+    uint64_t word = take_word(in, window);
+
+    take_refusal(in, window, &word, 1);
+    put(liobn, ioba, word);
 }
 
 static void op_get(Input *in)
@@ -350,10 +354,28 @@ static void op_put_list(Input *in)
     }
 }
 
-static void stuff(uint64_t liobn, uint64_t ioba, uint64_t word,
-                  uint64_t count, uint64_t salt)
+/* In how many stretches the BQL may be kept for that, at least */
+static uint64_t stuff_stretches(uint64_t liobn, uint64_t ioba, uint64_t word,
+                                uint64_t count)
 {
-    uint64_t r4 = liobn;
+    const RefWindow *window = ref_find(ref, liobn);
+    uint64_t pages = 0;
+
+    if (window && count > REF_LIST_WORDS && !(word & 3) &&
+        ioba >= window->start) {
+        pages = spapr_dma_window_find(liobn)->kvm_fd >= 0 ? count :
+                ref_blocks(window, (ioba - window->start) >> window->shift,
+                           count) * REF_LIST_WORDS;
+    }
+    return MAX(DIV_ROUND_UP(pages, PAGES_PER_STRETCH), 1);
+}
+
+void stuff(uint64_t liobn, uint64_t ioba, uint64_t word, uint64_t count,
+           uint64_t salt)
+{
+    const SpaprDmaWindow *window = spapr_dma_window_find(liobn);
+    uint64_t least = stuff_stretches(liobn, ioba, word, count);
+    uint64_t generation = window ? window->generation : 0, r4 = liobn;
     int64_t expected, ret;
 
     begin("H_STUFF_TCE", liobn, ioba, word, count, 0);
@@ -361,6 +383,11 @@ static void stuff(uint64_t liobn, uint64_t ioba, uint64_t word,
     ret = result(hcall(H_STUFF_TCE, &r4, ioba, word, count));
     if (ret != expected) {
         fail("returned %" PRId64 ", not %" PRId64, ret, expected);
+    }
+    /* A window that has gone meanwhile is no work */
+    if (ret == H_SUCCESS && window->generation == generation &&
+        stretches < least) {
+        fail("had the BQL in %u stretches, not in %" PRIu64, stretches, least);
     }
     end_refusals();
     check_touched(liobn, ioba, count, salt);
@@ -412,7 +439,6 @@ static void rtas_raw(uint32_t token, uint32_t nargs, const uint32_t *args,
                      uint32_t nret, uint32_t *rets)
 {
     uint32_t words[REF_RTAS_WORDS];
-    int64_t start;
 
     for (unsigned i = 0; i < REF_RTAS_WORDS; i++) {
         words[i] = cpu_to_be32(args[i]);
@@ -423,10 +449,10 @@ static void rtas_raw(uint32_t token, uint32_t nargs, const uint32_t *args,
     }
     ram_write(RTAS_RETS, words, sizeof(words));
 
-    start = cpu_clock();
+    call_begin();
     spapr_rtas_call(POWERPC_CPU(first_cpu), spapr, token, nargs, RTAS_ARGS,
                     nret, RTAS_RETS);
-    took(start);
+    call_end();
 
     ram_read(RTAS_RETS, words, sizeof(words));
     for (unsigned i = 0; i < REF_RTAS_WORDS; i++) {
@@ -434,8 +460,8 @@ static void rtas_raw(uint32_t token, uint32_t nargs, const uint32_t *args,
     }
 }
 
-static void rtas(RefRtasCall call, uint32_t nargs, const uint32_t *args,
-                 uint32_t nret)
+void rtas(RefRtasCall call, uint32_t nargs, const uint32_t *args,
+          uint32_t nret)
 {
     static const char *const names[] = { "query", "create", "remove", "reset" };
     uint32_t rets[REF_RTAS_WORDS], expected[REF_RTAS_WORDS];
@@ -745,6 +771,10 @@ static void step(Input *in)
         op_kvm();
     } else if (kind < 176) {
         op_follower(in);
+    } else if (kind == 176) {
+        op_spend(in);
+    } else if (kind < 180) {
+        op_long_stuff(in);
     }
 }
 
@@ -810,6 +840,7 @@ static void run_input(const uint8_t *data, size_t size)
         step(&in);
     }
     check_all();
+    check_memory();
     restore();
     run.inputs++;
 }
@@ -891,6 +922,7 @@ static void spapr_dma_setup(QTestState *s)
         g_assert(phbs[i]);
         ref_add_phb(ref, &phb_properties[i]);
     }
+    lock_setup();
     kvm_setup();
     followers_setup();
     mirrors_setup();

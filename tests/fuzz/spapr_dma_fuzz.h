@@ -3,7 +3,8 @@
  *
  * See spapr_dma_fuzz.c for what it is.
  *
- * Locks: everything runs in the main thread with the BQL.
+ * Locks: everything runs with the BQL, in the main thread unless it says
+ * otherwise.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,6 +18,8 @@
 #include "../../../hw/ppc/spapr_dma_private.h"
 
 #define RAM_SIZE        (256 * MiB)
+#define VIO_LIOBN       0x71000003U
+#define BUID(index)     (0x800000020000000ULL + (index))
 #define DIMM_BASE       (1 * GiB)
 #define DIMM_SIZE       (256 * MiB)
 #define DIMMS           2
@@ -30,6 +33,17 @@ extern SpaprPhbState *phbs[PHBS];
 
 /* Was a DIMM unplugged below what is mapped, since this input began? */
 extern bool unplugged;
+
+/* H_PUT_TCE, and whatever it is answered is checked */
+void put(uint64_t liobn, uint64_t ioba, uint64_t word);
+
+/* The same for H_STUFF_TCE; @salt says where to look afterwards */
+void stuff(uint64_t liobn, uint64_t ioba, uint64_t word, uint64_t count,
+           uint64_t salt);
+
+/* The same for an RTAS call */
+void rtas(RefRtasCall call, uint32_t nargs, const uint32_t *args,
+          uint32_t nret);
 
 /* ---- spapr_dma_fuzz_run.c ---- */
 
@@ -46,7 +60,8 @@ typedef struct Op {
  * @ops: operations
  * @inputs: inputs that came to their end
  * @since: when it began
- * @longest: most CPU time of one hypercall or RTAS call, in ns
+ * @longest: most CPU time that one hypercall or RTAS call has kept the BQL for
+ *           at a stretch, in ns
  * @longest_op: which that was
  * @history: the last operations
  * @tallies: what operations were answered
@@ -88,14 +103,11 @@ void G_NORETURN G_GNUC_PRINTF(1, 2) fail(const char *fmt, ...);
 void begin(const char *name, uint64_t a0, uint64_t a1, uint64_t a2,
            uint64_t a3, uint64_t a4);
 
+/* The operation that is under way */
+Op *last_op(void);
+
 /* Count what the operation was answered, and return that */
 int64_t result(int64_t ret);
-
-/* CPU time of this thread in ns */
-int64_t cpu_clock(void);
-
-/* Note how long the machine was kept busy since @start */
-void took(int64_t start);
 
 /* Sometimes, for those who wait */
 void print_progress(void);
@@ -112,6 +124,35 @@ uint64_t take(Input *in, unsigned bytes);
 /* A number below @bound, which is 0 if that is */
 uint64_t take_below(Input *in, uint64_t bound);
 
+/* ---- spapr_dma_fuzz_lock.c ---- */
+
+/* Pages that may be looked at before the BQL is let go of for a moment */
+#define PAGES_PER_STRETCH 32768
+
+void lock_setup(void);
+
+/**
+ * call_begin: a hypercall or RTAS call comes now
+ *
+ * From now on it is noted how often the BQL is let go of, and how long it is
+ * kept.
+ */
+void call_begin(void);
+
+void call_end(void);
+
+/* In how many stretches the last call of a thread had the BQL */
+extern __thread unsigned stretches;
+
+/**
+ * between_stretches: have another vCPU do something, once
+ * @what: what it does, with the BQL, when the next call has let go of that;
+ *        NULL if it should not any more
+ *
+ * The call goes on when that is done.
+ */
+void between_stretches(void (*what)(void));
+
 /* ---- spapr_dma_fuzz_look.c ---- */
 
 void ram_write(uint64_t gpa, const void *buf, uint64_t size);
@@ -125,6 +166,7 @@ void ram_read(uint64_t gpa, void *buf, uint64_t size);
  */
 int64_t hcall(uint64_t opcode, uint64_t *r4, uint64_t a1, uint64_t a2,
               uint64_t a3);
+
 
 /* One TCE, or its absence, must be what the model says */
 void check_tce(uint64_t liobn, uint64_t ioba);
@@ -153,6 +195,17 @@ void check_dma(unsigned p, uint64_t addr, bool write, uint64_t token);
  */
 void check_touched(uint64_t liobn, uint64_t ioba, uint64_t count,
                    uint64_t salt);
+
+/* ---- spapr_dma_fuzz_memory.c ---- */
+
+/* Stores hold what they should and no more, once readers are done */
+void check_memory(void);
+
+/* Store words until they take as much memory as they may */
+void op_spend(Input *in);
+
+/* Have a long H_STUFF_TCE, and somebody else do something meanwhile */
+void op_long_stuff(Input *in);
 
 /* ---- spapr_dma_fuzz_mirror.c ---- */
 

@@ -31,10 +31,11 @@ int64_t hcall(uint64_t opcode, uint64_t *r4, uint64_t a1, uint64_t a2,
                      uint64_t a3)
 {
     target_ulong args[9] = { *r4, a1, a2, a3 };
-    int64_t start = cpu_clock();
-    int64_t ret = spapr_hypercall(POWERPC_CPU(first_cpu), opcode, args);
+    int64_t ret;
 
-    took(start);
+    call_begin();
+    ret = spapr_hypercall(POWERPC_CPU(first_cpu), opcode, args);
+    call_end();
     *r4 = args[0];
     return ret;
 }

@@ -13,7 +13,7 @@
 
 FuzzRun run;
 
-static Op *last_op(void)
+Op *last_op(void)
 {
     return &run.history[run.ops % HISTORY];
 }
@@ -76,25 +76,6 @@ int64_t result(int64_t ret)
     return ret;
 }
 
-int64_t cpu_clock(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return ts.tv_sec * NANOSECONDS_PER_SECOND + ts.tv_nsec;
-}
-
-/* Note how long the machine was kept busy since @start */
-void took(int64_t start)
-{
-    int64_t ns = cpu_clock() - start;
-
-    if (ns > run.longest) {
-        run.longest = ns;
-        run.longest_op = *last_op();
-    }
-}
-
 static void print_rate(const char *prefix)
 {
     double seconds = (get_clock() - run.since) / 1e9;
@@ -125,7 +106,7 @@ void print_summary(void)
                 run.tallies[i].refused);
     }
     if (run.longest) {
-        fprintf(stderr, "# longest call: %.0f us of CPU time\n",
+        fprintf(stderr, "# BQL kept longest for: %.0f us of CPU time\n",
                 run.longest / 1e3);
         print_op(&run.longest_op);
     }

@@ -13,6 +13,11 @@
 #define FOUR_GIB        (1ULL << 32)
 #define MOST_PAGES      (1ULL << 37)
 #define MOST_BYTES_LOG2 62
+#define BLOCK_LOG2      9               /* words */
+#define BLOCK_BYTES     4096
+#define BLOCK_HEAD      64
+#define MEMORY_ANYHOW   (64ULL << 20)
+#define RAM_PER_MEMORY  32
 
 /* ---- memory ---- */
 
@@ -116,6 +121,57 @@ uint64_t ref_target(const RefWindow *window, uint64_t word)
     return word >> window->shift << window->shift;
 }
 
+/* How many blocks have words, of 2^@block_log2 pages each */
+static uint64_t count_blocks(const RefWindow *window, unsigned block_log2,
+                             uint64_t first, uint64_t count)
+{
+    g_autoptr(GHashTable) blocks = g_hash_table_new(NULL, NULL);
+    GHashTableIter iter;
+    gpointer key;
+
+    g_hash_table_iter_init(&iter, window->words);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if ((uintptr_t)key - first < count) {
+            g_hash_table_add(blocks, (gpointer)((uintptr_t)key >> block_log2));
+        }
+    }
+    return g_hash_table_size(blocks);
+}
+
+uint64_t ref_blocks(const RefWindow *window, uint64_t page, uint64_t count)
+{
+    return count_blocks(window, BLOCK_LOG2, page, count);
+}
+
+RefMemory ref_memory(const RefWindow *window)
+{
+    uint64_t blocks = 0, kept = 0;
+    unsigned log2 = 0;
+
+    if (!window->exists) {
+        return (RefMemory) { };
+    }
+    do {
+        log2 += BLOCK_LOG2;
+        blocks += count_blocks(window, log2, 0, window->pages);
+        kept++;
+    } while ((window->pages - 1) >> log2);
+    return (RefMemory) {
+        .least = blocks * BLOCK_BYTES,
+        .most = (blocks + kept) * (BLOCK_BYTES + BLOCK_HEAD),
+    };
+}
+
+uint64_t ref_memory_limit(const RefMachine *ref)
+{
+    uint64_t ram = 0;
+
+    for (guint i = 0; i < ref->ram->len; i++) {
+        ram += g_array_index(ref->ram, RefRange, i).size;
+    }
+    return MEMORY_ANYHOW + ram / RAM_PER_MEMORY;
+}
+
 RefWindow *ref_find(const RefMachine *ref, uint64_t liobn)
 {
     for (guint i = 0; i < ref->windows->len; i++) {
@@ -188,11 +244,24 @@ static int64_t judge_all(RefMachine *ref, RefWindow *window,
     return verdict;
 }
 
+static bool all_zero(const uint64_t *words, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (words[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int64_t put_words(RefMachine *ref, RefWindow *window, uint64_t page,
                          const uint64_t *words, uint64_t count)
 {
     int64_t verdict = judge_all(ref, window, words, count);
 
+    if (!verdict && ref->spent && !all_zero(words, count)) {
+        verdict = REF_H_NOT_ENOUGH_RESOURCES;
+    }
     for (uint64_t i = 0; !verdict && i < count; i++) {
         set_word(window, page + i, words[i]);
     }
@@ -269,7 +338,7 @@ int64_t ref_stuff(RefMachine *ref, uint64_t liobn, uint64_t ioba,
         }
         return put_words(ref, window, page, words, count);
     }
-    if (count > REF_LIST_WORDS) {
+    if (count > REF_LIST_WORDS || ref->spent) {
         clear_pages(window, page, count);
         return REF_H_SUCCESS;
     }

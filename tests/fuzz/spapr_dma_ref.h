@@ -111,11 +111,13 @@ typedef struct RefRange {
  * @phbs: of #RefPhb
  * @windows: of #RefWindow, those of all PHBs and VIO devices
  * @ram: of #RefRange
+ * @spent: words may take no more memory of the host
  */
 typedef struct RefMachine {
     GPtrArray *phbs;
     GPtrArray *windows;
     GArray *ram;
+    bool spent;
 } RefMachine;
 
 RefMachine *ref_new(void);
@@ -170,6 +172,31 @@ void ref_rtas(RefMachine *ref, RefRtasCall call,
 
 /* The word of a page that is in the window */
 uint64_t ref_word(const RefWindow *window, uint64_t page);
+
+/**
+ * RefMemory: bytes that words take of the host
+ * @least: without what is kept for later
+ * @most: with the largest heads that blocks may have, and with a block at each
+ *        level that is kept although nothing is in it
+ */
+typedef struct RefMemory {
+    uint64_t least;
+    uint64_t most;
+} RefMemory;
+
+/**
+ * ref_memory: what the words of a window take
+ *
+ * 512 neighbours make a block of 4 KiB, if one of them is not zero, and 512
+ * neighbouring blocks need one more.
+ */
+RefMemory ref_memory(const RefWindow *window);
+
+/* Bytes that the words of all windows may take together */
+uint64_t ref_memory_limit(const RefMachine *ref);
+
+/* How many blocks of words a range of pages has */
+uint64_t ref_blocks(const RefWindow *window, uint64_t page, uint64_t count);
 
 /* Where a word points to; only if it has permission */
 uint64_t ref_target(const RefWindow *window, uint64_t word);
