@@ -37,6 +37,7 @@
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qom/object_interfaces.h"
+#include "exec/address-spaces.h"
 #include "hw/boards.h"
 #include "hw/mem/pc-dimm.h"
 #include "hw/ppc/spapr.h"
@@ -163,6 +164,28 @@ static uint64_t take_ioba(Input *in, const RefWindow *window)
     }
 }
 
+/*
+ * In pages of no size all parts begin with a page.  One of them is read-only,
+ * nothing follows the last.
+ */
+static const RefRange parts[] = {
+    { PARTS_BASE, 10 * MiB + 36 * KiB, true, false },
+    { PARTS_BASE + 10 * MiB + 36 * KiB, 22 * MiB - 40 * KiB, true, false },
+    { PARTS_BASE + 32 * MiB - 4 * KiB, 4 * MiB + 4 * KiB, true, true },
+};
+
+/* Often where one part ends and another begins */
+static uint64_t take_part_gpa(Input *in, uint64_t page)
+{
+    unsigned kind = take(in, 1);
+
+    if (kind < 128) {
+        return PARTS_BASE + take(in, 4) % PARTS_SIZE;
+    }
+    return parts[kind % ARRAY_SIZE(parts)].start +
+           (int64_t)(kind / 4 % 4 - 2) * page;
+}
+
 /* A guest address, mostly of a page in RAM */
 static uint64_t take_gpa(Input *in, unsigned shift)
 {
@@ -185,6 +208,9 @@ static uint64_t take_gpa(Input *in, unsigned shift)
         if (kind < 16 || ref_is_ram(ref, gpa, page)) {
             return gpa;
         }
+    }
+    if (kind >= 252) {
+        return take_part_gpa(in, page) & -page;
     }
     if (kind < 168) {                   /* one of few, so that they repeat */
         return (2 + take(in, 1) % 62) * 64 * KiB & -page;
@@ -911,11 +937,28 @@ static void no_huge_pages(void)
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
+static void parts_setup(void)
+{
+    static MemoryRegion regions[ARRAY_SIZE(parts)];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        g_autofree char *name = g_strdup_printf("part%u", i);
+
+        memory_region_init_ram(&regions[i], NULL, name, parts[i].size,
+                               &error_abort);
+        memory_region_set_readonly(&regions[i], parts[i].read_only);
+        memory_region_add_subregion(get_system_memory(), parts[i].start,
+                                    &regions[i]);
+        ref_add_range(ref, parts[i]);
+    }
+}
+
 static void spapr_dma_setup(QTestState *s)
 {
     spapr = SPAPR_MACHINE(qdev_get_machine());
     ref = ref_new();
     ref_add_ram(ref, 0, RAM_SIZE);
+    parts_setup();
     ref_add_vio(ref, VIO_LIOBN, VIO_SIZE);
     for (unsigned i = 0; i < ARRAY_SIZE(phb_properties); i++) {
         phbs[i] = spapr_pci_find_phb(spapr, BUID(i));

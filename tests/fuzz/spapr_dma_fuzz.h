@@ -25,6 +25,10 @@
 #define DIMMS           2
 #define PHBS            4
 
+/* RAM of devices lies here, in several parts */
+#define PARTS_BASE      (16 * GiB)
+#define PARTS_SIZE      (36 * MiB)
+
 /* ---- spapr_dma_fuzz.c: the machine and its model ---- */
 
 extern RefMachine *ref;
@@ -155,6 +159,7 @@ void between_stretches(void (*what)(void));
 
 /* ---- spapr_dma_fuzz_look.c ---- */
 
+/* Also where only the machine itself can write */
 void ram_write(uint64_t gpa, const void *buf, uint64_t size);
 void ram_read(uint64_t gpa, void *buf, uint64_t size);
 

@@ -13,8 +13,9 @@
 
 void ram_write(uint64_t gpa, const void *buf, uint64_t size)
 {
-    if (address_space_write(&address_space_memory, gpa,
-                            MEMTXATTRS_UNSPECIFIED, buf, size) != MEMTX_OK) {
+    if (address_space_write_rom(&address_space_memory, gpa,
+                                MEMTXATTRS_UNSPECIFIED, buf,
+                                size) != MEMTX_OK) {
         fail("cannot write RAM at 0x%" PRIx64, gpa);
     }
 }
@@ -106,7 +107,7 @@ typedef struct Piece {
     uint64_t size;
     uint64_t gpa;
     bool ram;
-    unsigned perm;
+    unsigned perm;              /* what comes of an access, too */
 } Piece;
 
 static unsigned cut_pieces(const RefPhb *phb, uint64_t addr, Piece pieces[8])
@@ -121,6 +122,9 @@ static unsigned cut_pieces(const RefPhb *phb, uint64_t addr, Piece pieces[8])
         piece->size = left ? MIN(left, 8 - done) : 1;
         piece->ram = piece->perm &&
                      ref_is_ram(ref, piece->gpa, piece->size);
+        if (piece->ram && !ref_is_writable(ref, piece->gpa, piece->size)) {
+            piece->perm &= ~2;
+        }
         done += piece->size;
     }
     return n;

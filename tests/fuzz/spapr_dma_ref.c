@@ -23,8 +23,11 @@
 
 void ref_add_ram(RefMachine *ref, uint64_t start, uint64_t size)
 {
-    RefRange range = { start, size };
+    ref_add_range(ref, (RefRange) { .start = start, .size = size });
+}
 
+void ref_add_range(RefMachine *ref, RefRange range)
+{
     g_array_append_val(ref->ram, range);
 }
 
@@ -64,6 +67,19 @@ bool ref_is_ram(const RefMachine *ref, uint64_t start, uint64_t size)
         }
         start += here;
         size -= here;
+    }
+    return true;
+}
+
+bool ref_is_writable(const RefMachine *ref, uint64_t start, uint64_t size)
+{
+    for (guint i = 0; i < ref->ram->len; i++) {
+        const RefRange *range = &g_array_index(ref->ram, RefRange, i);
+
+        if (range->read_only && start < range->start + range->size &&
+            range->start < start + size) {
+            return false;
+        }
     }
     return true;
 }
@@ -167,7 +183,9 @@ uint64_t ref_memory_limit(const RefMachine *ref)
     uint64_t ram = 0;
 
     for (guint i = 0; i < ref->ram->len; i++) {
-        ram += g_array_index(ref->ram, RefRange, i).size;
+        const RefRange *range = &g_array_index(ref->ram, RefRange, i);
+
+        ram += range->of_device ? 0 : range->size;
     }
     return MEMORY_ANYHOW + ram / RAM_PER_MEMORY;
 }

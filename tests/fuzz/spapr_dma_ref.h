@@ -101,9 +101,18 @@ struct RefPhb {
     RefWindow windows[REF_WINDOWS_PER_PHB];
 };
 
+/**
+ * RefRange: RAM, of one backend
+ * @start: first address
+ * @size: bytes
+ * @of_device: it is no memory that the machine was given
+ * @read_only: nobody can write to it
+ */
 typedef struct RefRange {
     uint64_t start;
     uint64_t size;
+    bool of_device;
+    bool read_only;
 } RefRange;
 
 /**
@@ -134,8 +143,12 @@ RefPhb *ref_add_phb(RefMachine *ref, const RefPhb *properties);
 RefWindow *ref_add_vio(RefMachine *ref, uint32_t liobn, uint64_t size);
 
 void ref_add_ram(RefMachine *ref, uint64_t start, uint64_t size);
+void ref_add_range(RefMachine *ref, RefRange range);
 void ref_del_ram(RefMachine *ref, uint64_t start);
 bool ref_is_ram(const RefMachine *ref, uint64_t start, uint64_t size);
+
+/* Can all of that be written?  It is RAM. */
+bool ref_is_writable(const RefMachine *ref, uint64_t start, uint64_t size);
 
 /**
  * ref_reset: the machine was reset
