@@ -705,16 +705,17 @@ static void op_mirror(Input *in)
 {
     unsigned kind = take(in, 1);
     Mirror *mirror = &mirrors[kind % MIRRORS];
-    bool sees_all = kind & MIRRORS;
+    bool sees_all = kind & MIRRORS, one_window = kind >= 192;
     bool refuses_kvm = mirrors[0].refuse_kvm || mirrors[1].refuse_kvm;
     Reader reader;
 
-    begin("mapper", mirror - mirrors, mirror->registered, sees_all, 0, 0);
+    begin("mapper", mirror - mirrors, mirror->registered, sees_all, one_window,
+          0);
     reader_begin(&reader);
     if (mirror->registered) {
         mirror_leave(mirror);
     } else {
-        mirror_join(mirror, sees_all);
+        mirror_join(mirror, sees_all, one_window);
     }
     reader_end(&reader);
     check_kvm(refuses_kvm);
@@ -844,7 +845,7 @@ static void restore(void)
             mirror_leave(&mirrors[i]);
         }
         if (!mirrors[i].registered) {
-            mirror_join(&mirrors[i], false);
+            mirror_join(&mirrors[i], false, false);
         }
     }
     for (unsigned i = 0; i < ARRAY_SIZE(followers); i++) {

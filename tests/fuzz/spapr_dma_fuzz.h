@@ -226,6 +226,7 @@ typedef struct Mirror {
     SpaprDmaMapper mapper;
     bool registered;
     bool no_limited;            /* no window may start at 4 GiB */
+    bool one_window;            /* its host has one, and that at 0 */
     bool refuse_window;         /* the next one */
     bool refuse_kvm;            /* KVM is going to refuse to connect a copy */
     uint64_t refuse_gpa;        /* a run that holds this page; 0: none */
@@ -237,7 +238,14 @@ typedef struct Mirror {
 extern Mirror mirrors[MIRRORS];
 
 void mirrors_setup(void);
-void mirror_join(Mirror *mirror, bool sees_all);
+
+/**
+ * mirror_join: have a mirror come, unless it is going to refuse
+ * @mirror: which is not there
+ * @sees_all: KVM cannot update it
+ * @one_window: its host has one window; then it sees all, too
+ */
+void mirror_join(Mirror *mirror, bool sees_all, bool one_window);
 void mirror_leave(Mirror *mirror);
 
 /* Tell the model what the mirrors are going to refuse */

@@ -12,6 +12,10 @@
 #include "hw/ppc/spapr.h"
 #include "spapr_dma_fuzz.h"
 
+/* The only window of a host that has one */
+#define ONE_WINDOW_SIZE (2 * GiB)
+#define ONE_WINDOW_PAGE_SIZES 0x11000
+
 Mirror mirrors[MIRRORS];
 
 static void mirror_window_free(gpointer opaque)
@@ -35,6 +39,13 @@ static bool mirror_window_add(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     if (mirror->refuse_window) {
         mirror->refuse_window = false;
         error_setg(errp, "this test refuses window 0x%x", window->liobn);
+        return false;
+    }
+    if (mirror->one_window &&
+        (g_hash_table_size(mirror->windows) ||
+         window->geometry.bus_offset + spapr_dma_window_size(window) >
+         ONE_WINDOW_SIZE)) {
+        error_setg(errp, "this host has no window for 0x%x", window->liobn);
         return false;
     }
     mw = g_new0(MirrorWindow, 1);
@@ -159,7 +170,21 @@ static bool mirror_can_start(SpaprDmaMapper *mapper, uint64_t bus_offset)
 {
     Mirror *mirror = container_of(mapper, Mirror, mapper);
 
-    return !mirror->no_limited || bus_offset != 1ULL << 32;
+    return mirror->one_window ? bus_offset < ONE_WINDOW_SIZE :
+           !mirror->no_limited || bus_offset != 1ULL << 32;
+}
+
+static void mirror_limits(SpaprDmaMapper *mapper, SpaprDmaLimits *limits)
+{
+    Mirror *mirror = container_of(mapper, Mirror, mapper);
+    const SpaprDmaLimitReason why = SPAPR_DMA_LIMIT_REASON_ONE_WINDOW;
+
+    if (mirror->one_window) {
+        spapr_dma_limit_page_sizes(limits, ONE_WINDOW_PAGE_SIZES, why);
+        spapr_dma_limit_max_size(limits, ONE_WINDOW_SIZE, why);
+        spapr_dma_limit_windows(limits,
+                                !g_hash_table_size(mirror->windows), why);
+    }
 }
 
 static const SpaprDmaMapperOps mirror_ops = {
@@ -168,6 +193,7 @@ static const SpaprDmaMapperOps mirror_ops = {
     .map = mirror_map,
     .unmap = mirror_unmap,
     .kvm_connect = mirror_kvm_connect,
+    .limits = mirror_limits,
     .can_start = mirror_can_start,
 };
 
@@ -179,13 +205,17 @@ void publish_refusals(void)
     phb->refuse_window = false;
     phb->refuse_gpa = 0;
     phb->limited_ok = true;
+    phb->one_window = 0;
     for (int i = 0; i < MIRRORS; i++) {
         Mirror *mirror = &mirrors[i];
 
         if (mirror->registered) {
             phb->refuse_window |= mirror->refuse_window;
             phb->refuse_gpa = mirror->refuse_gpa ?: phb->refuse_gpa;
-            phb->limited_ok &= !mirror->no_limited;
+            phb->limited_ok &= !mirror->no_limited && !mirror->one_window;
+            if (mirror->one_window) {
+                phb->one_window = ONE_WINDOW_SIZE;
+            }
         }
     }
 }
@@ -325,9 +355,16 @@ static bool mirror_will_refuse(const Mirror *mirror)
 {
     RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
 
+    unsigned windows = 0;
+
     for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
         const RefWindow *window = &phb->windows[i];
 
+        if (window->exists && mirror->one_window &&
+            (windows++ || window->start + (window->pages << window->shift) >
+                          ONE_WINDOW_SIZE)) {
+            return true;
+        }
         if (window->exists &&
             (mirror->refuse_window ||
              (mirror->refuse_gpa &&
@@ -338,10 +375,12 @@ static bool mirror_will_refuse(const Mirror *mirror)
     return false;
 }
 
-void mirror_join(Mirror *mirror, bool sees_all)
+void mirror_join(Mirror *mirror, bool sees_all, bool one_window)
 {
-    bool expected = !mirror_will_refuse(mirror);
-    bool ok;
+    bool expected, ok;
+
+    mirror->one_window = one_window;
+    expected = !mirror_will_refuse(mirror);
 
     spapr_dma_mapper_init(&mirror->mapper, &mirror_ops,
                           spapr_dma_space_find(&phbs[0]->iommu_as));
@@ -354,7 +393,7 @@ void mirror_join(Mirror *mirror, bool sees_all)
     }
     mirror->registered = ok;
     if (ok) {
-        spapr_dma_mapper_set_sees_all(&mirror->mapper, sees_all);
+        spapr_dma_mapper_set_sees_all(&mirror->mapper, sees_all || one_window);
     }
 }
 
@@ -373,6 +412,6 @@ void mirrors_setup(void)
     for (unsigned i = 0; i < MIRRORS; i++) {
         mirrors[i].windows = g_hash_table_new_full(NULL, NULL, NULL,
                                                    mirror_window_free);
-        mirror_join(&mirrors[i], false);
+        mirror_join(&mirrors[i], false, false);
     }
 }

@@ -378,10 +378,30 @@ static unsigned free_windows(const RefPhb *phb)
     return n;
 }
 
+/* How many the hosts have left */
+static unsigned left_windows(const RefPhb *phb)
+{
+    unsigned n = free_windows(phb);
+
+    return phb->one_window && n < REF_WINDOWS_PER_PHB ? 0 : n;
+}
+
+/* What of the PHB's page sizes the hosts have */
+static uint64_t page_sizes(const RefPhb *phb)
+{
+    return phb->one_window ? phb->page_sizes & 0x11000 : phb->page_sizes;
+}
+
+static bool hosts_take(const RefPhb *phb, uint64_t start, uint64_t size)
+{
+    return !phb->refuse_window &&
+           (!phb->one_window || start + size <= phb->one_window);
+}
+
 /* Returns false if the host refuses */
 static bool make_default(RefPhb *phb)
 {
-    if (phb->refuse_window) {
+    if (!hosts_take(phb, phb->low_addr, phb->low_size)) {
         return false;
     }
     window_make(&phb->windows[0], phb->low_addr, 12, phb->low_size / 4096,
@@ -416,11 +436,13 @@ static unsigned log2_below(uint64_t value)
 /* Of a window as large as the bus allows */
 static uint64_t most_pages(const RefPhb *phb)
 {
-    return MIN(MOST_PAGES,
-               1ULL << (MOST_BYTES_LOG2 - log2_below(phb->page_sizes)));
+    unsigned most = phb->one_window ? log2_below(phb->one_window) :
+                                      MOST_BYTES_LOG2;
+
+    return MIN(MOST_PAGES, 1ULL << (most - log2_below(page_sizes(phb))));
 }
 
-static uint32_t page_size_bits(uint64_t page_sizes)
+static uint32_t page_size_bits(uint64_t sizes)
 {
     static const unsigned shift_of_bit[] = {
         12, 16, 24, 25, 26, 27, 28, 34, 21
@@ -428,7 +450,7 @@ static uint32_t page_size_bits(uint64_t page_sizes)
     uint32_t bits = 0;
 
     for (unsigned bit = 0; bit < G_N_ELEMENTS(shift_of_bit); bit++) {
-        if (page_sizes >> shift_of_bit[bit] & 1) {
+        if (sizes >> shift_of_bit[bit] & 1) {
             bits |= 1U << bit;
         }
     }
@@ -460,10 +482,13 @@ static bool place(const RefPhb *phb, int number, uint64_t *start)
 {
     if (number == 0) {
         *start = phb->low_addr;
-        return true;
+    } else {
+        *start = phb->limited ? FOUR_GIB : phb->high_addr;
+        if (phb->limited && !phb->limited_ok) {
+            return false;
+        }
     }
-    *start = phb->limited ? FOUR_GIB : phb->high_addr;
-    return phb->limited_ok || !phb->limited;
+    return !phb->one_window || *start < phb->one_window;
 }
 
 static bool find_place(const RefPhb *phb, unsigned page_shift, uint64_t size,
@@ -481,19 +506,21 @@ typedef struct Offer {
 /* What can be created: look for the largest that fits by trying */
 static Offer offer_of(const RefPhb *phb)
 {
-    Offer offer = { .pages = most_pages(phb), .page_sizes = phb->page_sizes };
-    unsigned largest, bytes_log2 = MOST_BYTES_LOG2;
+    Offer offer = { .pages = most_pages(phb), .page_sizes = page_sizes(phb) };
+    unsigned largest, bytes_log2 = phb->one_window ?
+                                   log2_below(phb->one_window) :
+                                   MOST_BYTES_LOG2;
     uint64_t start;
 
     for (int i = 0; i < 2; i++) {
         offer.windows += place(phb, i, &start) && fits(phb, start, 0, 1);
     }
-    offer.windows = MIN(offer.windows, free_windows(phb));
+    offer.windows = MIN(offer.windows, left_windows(phb));
     if (!offer.windows) {
         return offer;
     }
     for (unsigned shift = 0; shift < 64; shift++) {
-        if (phb->page_sizes >> shift & 1 &&
+        if (page_sizes(phb) >> shift & 1 &&
             !find_place(phb, shift, 1ULL << shift, &start)) {
             offer.page_sizes -= 1ULL << shift;
         }
@@ -537,17 +564,17 @@ static int32_t create(RefMachine *ref, uint32_t nargs, const uint32_t *args,
     RefWindow *window;
     uint64_t start;
 
-    if (!phb || page_shift > 63 || !(phb->page_sizes >> page_shift & 1) ||
+    if (!phb || page_shift > 63 || !(page_sizes(phb) >> page_shift & 1) ||
         window_shift < page_shift || window_shift > 63 ||
         1ULL << (window_shift - page_shift) > most_pages(phb) ||
-        !free_windows(phb)) {
+        !left_windows(phb)) {
         return REF_RTAS_PARAMETER;
     }
 
     if (!find_place(phb, page_shift, 1ULL << window_shift, &start)) {
         return REF_RTAS_PARAMETER;
     }
-    if (phb->refuse_window) {
+    if (!hosts_take(phb, start, 1ULL << window_shift)) {
         return REF_RTAS_HARDWARE;
     }
 

@@ -81,6 +81,8 @@ typedef struct RefWindow {
  * @high_addr: place of other windows
  * @page_sizes: bit n set if pages may have 2^n bytes, and a query can say so
  * @limited_ok: can hosts do limited-address mode?
+ * @one_window: bytes of the only window that a host has, at 0, in pages of
+ *              4 KiB; 0 if all hosts have more
  * @refuse_window: the host is going to refuse the next window
  * @refuse_gpa: the host is going to refuse to map this page, if not 0
  * @limited: in limited-address mode
@@ -94,6 +96,7 @@ struct RefPhb {
     uint64_t page_sizes;
 
     bool limited_ok;
+    uint64_t one_window;
     bool refuse_window;
     uint64_t refuse_gpa;
 
