@@ -742,6 +742,18 @@ static void op_follower(Input *in)
     check_windows();
 }
 
+static void op_listener(Input *in)
+{
+    unsigned n = take(in, 1);
+    bool refuses_kvm = mirrors[0].refuse_kvm || mirrors[1].refuse_kvm;
+
+    begin("listener", n, 0, 0, 0, 0);
+    listener_change(n);
+    check_kvm(refuses_kvm);
+    end_refusals();
+    check_windows();
+}
+
 /* Windows that are enabled from now on are KVM's, or are not */
 static void op_kvm(void)
 {
@@ -802,6 +814,8 @@ static void step(Input *in)
         op_spend(in);
     } else if (kind < 180) {
         op_long_stuff(in);
+    } else if (kind < 212) {
+        op_listener(in);
     }
 }
 
@@ -853,6 +867,8 @@ static void restore(void)
             follower_leave(&followers[i]);
         }
     }
+    listeners_leave();
+    publish_refusals();
     check_windows();
     unplugged = false;
 }
@@ -969,6 +985,7 @@ static void spapr_dma_setup(QTestState *s)
     lock_setup();
     kvm_setup();
     followers_setup();
+    listeners_setup();
     mirrors_setup();
     run.verbose = env_number("SPAPR_DMA_VERBOSE", 0);
     run.since = get_clock();

@@ -12,6 +12,7 @@
 #ifndef TESTS_QTEST_FUZZ_SPAPR_DMA_FUZZ_H
 #define TESTS_QTEST_FUZZ_SPAPR_DMA_FUZZ_H
 
+#include "qemu/interval-tree.h"
 #include "qemu/units.h"
 #include "hw/pci-host/spapr.h"
 #include "spapr_dma_ref.h"
@@ -286,6 +287,51 @@ void follower_leave(Follower *follower);
 
 /* The same as check_mirrors() for followers */
 void check_followers(void);
+
+/* ---- spapr_dma_fuzz_type1.c ---- */
+
+typedef struct Type1 Type1;
+
+typedef struct Type1Half {
+    IOMMUNotifier n;
+    Type1 *type1;
+} Type1Half;
+
+struct Type1 {
+    Type1Half halves[2];
+    SpaprDmaWindow *window;
+    bool registered;
+    IntervalTreeRoot pins;      /* offsets in the window to what is there */
+    uint64_t pinned;            /* how many */
+};
+
+typedef struct Cache {
+    IOMMUNotifier n;
+    SpaprDmaWindow *window;
+    bool registered;
+    GHashTable *pages;          /* number to guest address | permission */
+} Cache;
+
+extern Type1 type1s[REF_WINDOWS_PER_PHB];
+extern Cache caches[REF_WINDOWS_PER_PHB];
+
+void listeners_setup(void);
+
+/* Is any of them there? */
+bool listener_present(void);
+
+/* The @n-th of all comes or goes */
+void listener_change(unsigned n);
+void listeners_leave(void);
+
+/* What devices of PHB 0 find at @addr, on a page that they may use */
+void type1s_read(uint64_t addr, uint64_t size, const uint8_t *expected);
+
+/* A device of PHB 0 has used @addr */
+void caches_use(uint64_t addr);
+
+/* The same as check_mirrors() for them */
+void check_listeners(void);
 
 /* ---- spapr_dma_fuzz_kvm.c ---- */
 

@@ -131,6 +131,7 @@ static bool kvm_should(const SpaprDmaWindow *window)
     for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
         should &= !followers[i].registered;
     }
+    should &= !listener_present();
     return should;
 }
 

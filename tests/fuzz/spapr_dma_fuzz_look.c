@@ -78,6 +78,7 @@ void check_windows(void)
     }
     check_mirrors();
     check_followers();
+    check_listeners();
 }
 
 /* All words, as far as that is affordable */
@@ -143,6 +144,9 @@ void check_dma(unsigned p, uint64_t addr, bool write, uint64_t token)
     if (addr > UINT64_MAX - 8 || addr - (MSI_ADDR - 8) < 64 * KiB + 8) {
         return;
     }
+    if (p == 0) {
+        caches_use(addr);
+    }
     n = cut_pieces(phb, addr, pieces);
     for (unsigned i = 0; i < n; done += pieces[i++].size) {
         ok &= pieces[i].ram && pieces[i].perm & need;
@@ -173,6 +177,9 @@ void check_dma(unsigned p, uint64_t addr, bool write, uint64_t token)
         if (memcmp((uint8_t *)&got + done, expected + done, piece->size)) {
             fail("DMA at 0x%" PRIx64 " of PHB %u, guest address 0x%" PRIx64
                  ": other data", addr, p, piece->gpa);
+        }
+        if (p == 0) {
+            type1s_read(addr + done, piece->size, expected + done);
         }
     }
 }

@@ -71,6 +71,11 @@ bool ref_is_ram(const RefMachine *ref, uint64_t start, uint64_t size)
     return true;
 }
 
+bool ref_in_one(const RefMachine *ref, uint64_t start, uint64_t size)
+{
+    return ram_from(ref, start) >= size;
+}
+
 bool ref_is_writable(const RefMachine *ref, uint64_t start, uint64_t size)
 {
     for (guint i = 0; i < ref->ram->len; i++) {

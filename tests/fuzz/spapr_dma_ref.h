@@ -150,6 +150,9 @@ void ref_add_range(RefMachine *ref, RefRange range);
 void ref_del_ram(RefMachine *ref, uint64_t start);
 bool ref_is_ram(const RefMachine *ref, uint64_t start, uint64_t size);
 
+/* Is all of that RAM of one backend? */
+bool ref_in_one(const RefMachine *ref, uint64_t start, uint64_t size);
+
 /* Can all of that be written?  It is RAM. */
 bool ref_is_writable(const RefMachine *ref, uint64_t start, uint64_t size);
 
