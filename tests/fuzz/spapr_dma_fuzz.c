@@ -498,7 +498,9 @@ void rtas(RefRtasCall call, uint32_t nargs, const uint32_t *args,
         expected[i] = UNTOUCHED;
     }
     ref_rtas(ref, call, nargs, args, nret, expected);
+    vcpu_start();
     rtas_raw(rtas_tokens[call], nargs, args, nret, rets);
+    vcpu_stop(true);
     result((int32_t)rets[0]);
     if (call == REF_CREATE && !rets[0]) {
         check_untouched(rets[1]);
@@ -592,7 +594,9 @@ static void machine_reset(void)
     begin("machine reset", 0, 0, 0, 0, 0);
     forget_refusals();
     ref_reset(ref);
+    vcpu_start();
     qemu_system_reset(SHUTDOWN_CAUSE_GUEST_RESET);
+    vcpu_stop(true);
     for (unsigned i = 0; i < DIMMS; i++) {
         dimms[i].seen = dimms[i].dev;
     }
@@ -712,11 +716,13 @@ static void op_mirror(Input *in)
     begin("mapper", mirror - mirrors, mirror->registered, sees_all, one_window,
           0);
     reader_begin(&reader);
+    vcpu_start();
     if (mirror->registered) {
         mirror_leave(mirror);
     } else {
         mirror_join(mirror, sees_all, one_window);
     }
+    vcpu_stop(false);
     reader_end(&reader);
     check_kvm(refuses_kvm);
     end_refusals();
@@ -731,11 +737,13 @@ static void op_follower(Input *in)
 
     begin("notifier", follower - followers, follower->registered, 0, 0, 0);
     reader_begin(&reader);
+    vcpu_start();
     if (follower->registered) {
         follower_leave(follower);
     } else {
         follower_join(follower);
     }
+    vcpu_stop(false);
     reader_end(&reader);
     check_kvm(refuses_kvm);
     end_refusals();
@@ -748,7 +756,9 @@ static void op_listener(Input *in)
     bool refuses_kvm = mirrors[0].refuse_kvm || mirrors[1].refuse_kvm;
 
     begin("listener", n, 0, 0, 0, 0);
+    vcpu_start();
     listener_change(n);
+    vcpu_stop(false);
     check_kvm(refuses_kvm);
     end_refusals();
     check_windows();
@@ -816,6 +826,8 @@ static void step(Input *in)
         op_long_stuff(in);
     } else if (kind < 212) {
         op_listener(in);
+    } else {
+        vcpu_on = !vcpu_on;
     }
 }
 
@@ -823,6 +835,7 @@ static void step(Input *in)
 static void restore(void)
 {
     forget_refusals();
+    vcpu_on = false;
     kvm_on = false;
     for (unsigned i = 0; i < MIRRORS; i++) {
         mirrors[i].no_limited = false;

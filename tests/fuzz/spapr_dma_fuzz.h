@@ -238,6 +238,9 @@ typedef struct Mirror {
 
 extern Mirror mirrors[MIRRORS];
 
+/* What mirrors have is locked against the second vCPU */
+extern QemuMutex mirrors_lock;
+
 void mirrors_setup(void);
 
 /**
@@ -341,6 +344,25 @@ void kvm_setup(void);
 
 /* What KVM does with H_PUT_TCE: nobody hears of it, but it updates copies */
 void kvm_put(SpaprDmaWindow *window, uint64_t page, uint64_t word);
+
+/* Is there a second vCPU, that stores TCEs by KVM? */
+extern bool vcpu_on;
+
+/**
+ * vcpu_start: have the second vCPU store TCEs, if it is there
+ *
+ * It stores until vcpu_stop().
+ */
+void vcpu_start(void);
+
+/**
+ * vcpu_stop: have it come to rest, and tell the model what it stored
+ * @clears: what was done meanwhile can have cleared windows
+ */
+void vcpu_stop(bool clears);
+
+/* Was it there for this operation? */
+bool vcpu_has_stored(void);
 
 /* KVM allocates a table as it is touched, and a new one is empty */
 void check_untouched(uint32_t liobn);

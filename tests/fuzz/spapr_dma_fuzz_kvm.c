@@ -4,6 +4,11 @@
  * It makes tables of windows if it is on, and stores TCEs in them without a
  * word to anybody, as KVM does with H_PUT_TCE.
  *
+ * A second vCPU, which is a thread, does so while the main thread has windows,
+ * mappers and notifiers come and go.  It keeps to the first pages of windows,
+ * and to what KVM's ioctls are kept out by; what it stored last must be there
+ * afterwards.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
@@ -20,6 +25,7 @@
 
 bool kvm_on;
 static GHashTable *kvm_tables;  /* SpaprDmaWindow to its newest table */
+static unsigned tables_made[REF_WINDOWS_PER_PHB];
 
 static bool fuzz_kvm_present(void)
 {
@@ -46,6 +52,9 @@ static uint64_t *fuzz_kvm_create_table(const SpaprDmaWindow *window, int *fd)
         fail("no memory for a table");
     }
     g_hash_table_insert(kvm_tables, (gpointer)window, words);
+    for (int i = 0; i < REF_WINDOWS_PER_PHB; i++) {
+        tables_made[i] += window == followers[i].window;
+    }
     return words;
 }
 
@@ -62,7 +71,7 @@ void check_untouched(uint32_t liobn)
     size_t bytes = window->geometry.entries * sizeof(uint64_t);
     unsigned char resident[KVM_ENTRIES * sizeof(uint64_t) / 4096] = { };
 
-    if (window->kvm_fd < 0) {
+    if (window->kvm_fd < 0 || vcpu_has_stored()) {
         return;
     }
     if (mincore(g_hash_table_lookup(kvm_tables, window), bytes, resident)) {
@@ -90,20 +99,13 @@ void check_kvm_closed(void)
     g_dir_close(dir);
 }
 
-void kvm_setup(void)
-{
-    kvm_tables = g_hash_table_new(NULL, NULL);
-    spapr_dma_kvm_set_ops(&fuzz_kvm);
-    accel_blocker_init();               /* as KVM does */
-}
-
-/* What KVM does with H_PUT_TCE: nobody hears of it, but it updates copies */
 void kvm_put(SpaprDmaWindow *window, uint64_t page, uint64_t word)
 {
     uint64_t *words = g_hash_table_lookup(kvm_tables, window);
     uint64_t mask = (1ULL << window->geometry.page_shift) - 1;
 
-    words[page] = word;
+    qatomic_set(&words[page], word);
+    qemu_mutex_lock(&mirrors_lock);
     for (int i = 0; i < MIRRORS; i++) {
         MirrorWindow *mw = g_hash_table_lookup(mirrors[i].windows, window);
 
@@ -117,6 +119,105 @@ void kvm_put(SpaprDmaWindow *window, uint64_t page, uint64_t word)
             g_hash_table_remove(mw->pages, (gpointer)page);
         }
     }
+    qemu_mutex_unlock(&mirrors_lock);
+}
+
+/* ---- the second vCPU ---- */
+
+/* Pages of each window, the first ones, are its own while it runs */
+#define VCPU_PAGES      16
+
+typedef struct VcpuPut {
+    uint64_t word;              /* 0: none */
+    unsigned tables_made;       /* of its window, when that was done */
+} VcpuPut;
+
+bool vcpu_on;
+
+static struct {
+    QemuSemaphore go, stored, stopped;
+    bool runs;
+    bool started;               /* for this operation */
+    VcpuPut last[REF_WINDOWS_PER_PHB][VCPU_PAGES];
+} vcpu;
+
+/* One H_PUT_TCE, if KVM has the window */
+static void vcpu_put(unsigned i, uint64_t page, uint64_t word)
+{
+    SpaprDmaWindow *window = followers[i].window;
+
+    accel_ioctl_begin();
+    if (window->kvm_fd >= 0 && page < window->geometry.entries) {
+        kvm_put(window, page, word);
+        vcpu.last[i][page] = (VcpuPut) { word, tables_made[i] };
+    }
+    accel_ioctl_end();
+}
+
+static void *vcpu_thread(void *unused)
+{
+    uint64_t n = 0;
+
+    for (;;) {
+        qemu_sem_wait(&vcpu.go);
+        for (unsigned done = 0; qatomic_read(&vcpu.runs); done++, n++) {
+            /* A target that is RAM in pages of any size */
+            vcpu_put(n % REF_WINDOWS_PER_PHB, n / 2 % VCPU_PAGES,
+                     (1 + n % 15) * 16 * MiB | 3);
+            if (done == 2 * VCPU_PAGES) {
+                qemu_sem_post(&vcpu.stored);
+            }
+        }
+        qemu_sem_post(&vcpu.stopped);
+    }
+}
+
+void vcpu_start(void)
+{
+    const RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
+
+    memset(vcpu.last, 0, sizeof(vcpu.last));
+    vcpu.started = vcpu_on && kvm_on && !phb->refuse_gpa;
+    if (vcpu.started) {
+        qatomic_set(&vcpu.runs, true);
+        qemu_sem_post(&vcpu.go);
+        qemu_sem_wait(&vcpu.stored);
+    }
+}
+
+/* Is the table that it stored in there, or was all of it kept anyway? */
+static bool put_counts(unsigned i, const VcpuPut *put, bool clears)
+{
+    return !clears || (followers[i].window->kvm_fd >= 0 &&
+                       put->tables_made == tables_made[i]);
+}
+
+void vcpu_stop(bool clears)
+{
+    const RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
+
+    if (!vcpu.started) {
+        return;
+    }
+    qatomic_set(&vcpu.runs, false);
+    qemu_sem_wait(&vcpu.stopped);
+    for (unsigned n = 0; n < REF_WINDOWS_PER_PHB * VCPU_PAGES; n++) {
+        unsigned i = n / VCPU_PAGES, page = n % VCPU_PAGES;
+        const RefWindow *window = &phb->windows[i];
+        const VcpuPut *put = &vcpu.last[i][page];
+
+        if (put->word && put_counts(i, put, clears) &&
+            ref_put(ref, window->liobn,
+                    window->start + ((uint64_t)page << window->shift),
+                    put->word)) {
+            fail("KVM has window 0x%x, which is not there", window->liobn);
+        }
+    }
+}
+
+bool vcpu_has_stored(void)
+{
+    return vcpu.started;
 }
 
 /* May KVM handle hypercalls of this window of PHB 0, and can it? */
@@ -200,6 +301,9 @@ void reader_end(const Reader *reader)
             uint64_t tce = spapr_tce_store_get(reader->stores[i],
                                                (uint64_t)key);
 
+            if (vcpu.started && (uint64_t)key < VCPU_PAGES) {
+                continue;
+            }
             if (tce != (uint64_t)value) {
                 fail("page 0x%" PRIx64 " of window 0x%x was 0x%" PRIx64
                      " for a moment, not 0x%" PRIx64, (uint64_t)key,
@@ -209,3 +313,19 @@ void reader_end(const Reader *reader)
     }
     rcu_read_unlock();
 }
+
+void kvm_setup(void)
+{
+    static QemuThread thread;
+
+    kvm_tables = g_hash_table_new(NULL, NULL);
+    spapr_dma_kvm_set_ops(&fuzz_kvm);
+    accel_blocker_init();               /* as KVM does */
+    qemu_sem_init(&vcpu.go, 0);
+    qemu_sem_init(&vcpu.stored, 0);
+    qemu_sem_init(&vcpu.stopped, 0);
+    qemu_thread_create(&thread, "second vCPU", vcpu_thread, NULL,
+                       QEMU_THREAD_DETACHED);
+}
+
+/* What KVM does with H_PUT_TCE: nobody hears of it, but it updates copies */

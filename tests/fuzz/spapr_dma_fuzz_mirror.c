@@ -8,6 +8,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "hw/ppc/spapr.h"
 #include "spapr_dma_fuzz.h"
@@ -17,6 +18,7 @@
 #define ONE_WINDOW_PAGE_SIZES 0x11000
 
 Mirror mirrors[MIRRORS];
+QemuMutex mirrors_lock;
 
 static void mirror_window_free(gpointer opaque)
 {
@@ -52,6 +54,7 @@ static bool mirror_window_add(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     mw->geometry = window->geometry;
     mw->connected = -1;
     mw->pages = g_hash_table_new(NULL, NULL);
+    QEMU_LOCK_GUARD(&mirrors_lock);
     if (!g_hash_table_insert(mirror->windows, window, mw)) {
         fail("window 0x%x was added to a mapper twice", window->liobn);
     }
@@ -62,6 +65,7 @@ static void mirror_window_del(SpaprDmaMapper *mapper, SpaprDmaWindow *window)
 {
     Mirror *mirror = container_of(mapper, Mirror, mapper);
 
+    QEMU_LOCK_GUARD(&mirrors_lock);
     if (!g_hash_table_remove(mirror->windows, window)) {
         fail("window 0x%x was deleted from a mapper that does not have it",
              window->liobn);
@@ -110,6 +114,7 @@ static int mirror_map(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
         fail("run of 0x%" PRIx64 " bytes at 0x%" PRIx64 " is not RAM",
              dma->size, dma->gpa);
     }
+    QEMU_LOCK_GUARD(&mirrors_lock);
     if (mirror->refuse_gpa >= dma->gpa && mirror->refuse_gpa &&
         mirror->refuse_gpa - dma->gpa < dma->size) {
         if (!mirror->refuse_always) {
@@ -138,6 +143,7 @@ static void mirror_unmap(SpaprDmaMapper *mapper, SpaprDmaWindow *window,
     GHashTableIter iter;
     gpointer key;
 
+    QEMU_LOCK_GUARD(&mirrors_lock);
     g_hash_table_iter_init(&iter, mw->pages);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         if ((uint64_t)key - first < count) {
@@ -409,6 +415,7 @@ void mirror_leave(Mirror *mirror)
 
 void mirrors_setup(void)
 {
+    qemu_mutex_init(&mirrors_lock);
     for (unsigned i = 0; i < MIRRORS; i++) {
         mirrors[i].windows = g_hash_table_new_full(NULL, NULL, NULL,
                                                    mirror_window_free);
