@@ -6,12 +6,14 @@
  * done to the machine and to a reference model (spapr_dma_ref.h), and whatever
  * can be seen must be the same afterwards: return codes, r4, RTAS words, the
  * TCEs of the pages that were touched and of some others, what DMA reads and
- * writes, and what the mappers were told.  The first difference aborts.
+ * writes, what the mappers were told, what memory words take, and how often a
+ * call lets go of the BQL.  The first difference aborts.
  *
  * Objects: four PHBs (one without DDW, two with odd properties), a VIO device,
- * two DIMM slots, and two Mirrors, mappers of PHB 0 that keep a copy of all
- * mappings; a Follower, an IOMMU notifier, for each window of PHB 0; and
- * something that looks like KVM, which makes tables of windows if it is on.
+ * two DIMM slots, RAM of devices in three parts; two Mirrors, mappers of PHB 0
+ * that keep a copy of all mappings; a Follower, a Type1 and a Cache, which are
+ * IOMMU notifiers, for each window of PHB 0; and something that looks like KVM,
+ * which makes tables of windows if it is on, and may have a vCPU of its own.
  * Numbers in an input mostly select something that exists ("n-th window, page
  * k"); some are taken raw.
  *
@@ -25,7 +27,8 @@
  *                     (default 1000000), from $SPAPR_DMA_SEED
  * SPAPR_DMA_VERBOSE=1 prints every operation.
  *
- * Locks: everything runs in the main thread with the BQL.
+ * Locks: everything runs with the BQL, mostly in the main thread.  The vCPU of
+ * KVM runs without it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -174,10 +174,10 @@ static void *vcpu_thread(void *unused)
 
 void vcpu_start(void)
 {
-    const RefPhb *phb = g_ptr_array_index(ref->phbs, 0);
-
     memset(vcpu.last, 0, sizeof(vcpu.last));
-    vcpu.started = vcpu_on && kvm_on && !phb->refuse_gpa;
+    /* What it stores must not be refused */
+    vcpu.started = vcpu_on && kvm_on && !mirrors[0].refuse_gpa &&
+                   !mirrors[1].refuse_gpa;
     if (vcpu.started) {
         qatomic_set(&vcpu.runs, true);
         qemu_sem_post(&vcpu.go);
