@@ -19,10 +19,13 @@ LIMIT = 300              # seconds to wait for an answer
 
 H_GET_TCE, H_PUT_TCE, H_STUFF_TCE = 0x1c, 0x20, 0x138
 CREATE, REMOVE, RESET = 0x2027, 0x2028, 0x2029
+SET_INDICATOR, ISOLATION_STATE, ALLOCATION_STATE = 0x201a, 9001, 9003
 BUID = (0x8000000, 0x20000000)
 DEFAULT_LIOBN, BIG_LIOBN = 0x80000000, 0x80000001
 BIG_START = 1 << 59
 READ_WRITE = 3
+STORM_KINDS = ['H_PUT_TCE', 'H_PUT_TCE_INDIRECT', 'H_STUFF_TCE', 'H_GET_TCE',
+               'create', 'remove', 'reset']
 
 
 class Trouble(Exception):
@@ -133,10 +136,35 @@ class Guest:
         """Another processor makes a hypercall with 4 arguments from now on."""
         self.guest('behind', processor, *call, *steps, turn, pause).checked()
 
-    def halt(self):
+    def halt(self, processor=1):
         """Stop it; returns (calls, those that were answered 0, status)."""
-        result = self.guest('halt')
+        result = self.guest('halt', processor)
         return result.calls, result.good, result.status
+
+    def storm(self, processor, seed, bridges, rate):
+        """Another processor makes calls of all kinds from now on.
+
+        One in rate creates, removes or resets windows of one of so many PCI
+        host bridges.
+        """
+        self.guest('storm', processor, seed, bridges, rate).checked()
+
+    def calm(self, processor):
+        """Stop that; returns {kind: (calls, those that were answered 0)}."""
+        values = self.guest('halt', processor).values
+        return dict(zip(STORM_KINDS, zip(values[::2], values[1::2])))
+
+    def scan(self, liobn, ioba, shift, count):
+        """Read TCEs; returns the sum that guest.c tells of."""
+        return self.guest('scan', liobn, ioba, shift,
+                          count).checked().values[0]
+
+    def isolate(self, connector, logical=False):
+        """Let go of what is to be unplugged; connector: its index"""
+        self.guest('rtas', SET_INDICATOR, 1, ISOLATION_STATE, connector, 0)
+        if logical:
+            self.guest('rtas', SET_INDICATOR, 1, ALLOCATION_STATE, connector,
+                       0)
 
     def create(self, shift, window_shift, phb=0):
         high, low = BUID
@@ -150,8 +178,9 @@ class Guest:
     def remove(self, liobn=BIG_LIOBN):
         return self.guest('rtas', REMOVE, 1, liobn).checked()
 
-    def reset_windows(self):
-        return self.guest('rtas', RESET, 1, 0, *BUID).checked()
+    def reset_windows(self, phb=0):
+        high, low = BUID
+        return self.guest('rtas', RESET, 1, 0, high, low + phb).checked()
 
     def reset_machine(self):
         """Seconds until the guest program is there again."""

@@ -17,15 +17,26 @@
  *       done CALLS TICKS MAX STATUS 0
  *   rtas TOKEN NRET ARG...
  *       done 1 TICKS TICKS STATUS RET...
+ *   scan LIOBN IOBA SHIFT COUNT
+ *       read COUNT entries by H_GET_TCE.  SUM is that of the entries, each
+ *       times its number (from 0) twice and one more.
+ *       done CALLS TICKS MAX STATUS SUM
  *   behind CPU OP A1 A2 A3 A4 STEP2 STEP3 TURN PAUSE
- *       from now on the other processor, CPU, makes such hypercalls as of
+ *       from now on another processor, CPU, makes such hypercalls as of
  *       loop, with a pause of PAUSE ticks after each, whatever they are
  *       answered.  A2 and A3 start over after each TURN calls.
  *       done 0 0 0 STATUS
- *   halt
+ *   storm CPU SEED BRIDGES RATE
+ *       from now on another processor, CPU, makes all kinds of calls at
+ *       random that have to do with windows of that many PCI host bridges.
+ *       One in RATE creates, removes or resets windows, the others read and
+ *       change TCEs of what was made last.
+ *       done 0 0 0 STATUS
+ *   halt CPU
  *       stop that processor, after TICKS in all; GOOD of its calls were
- *       answered 0.  STATUS is the last answer that was not, or 0.
- *       done CALLS TICKS GOOD STATUS
+ *       answered 0.  STATUS is the last answer that was not, or 0.  Then
+ *       the same for each kind of call of a storm, in the order of Kind.
+ *       done CALLS TICKS GOOD STATUS [CALLS GOOD]...
  *
  * TICKS is the time in hypercalls alone, MAX that of the longest, both in
  * units of the timebase, 1/512 of a microsecond.
@@ -33,9 +44,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "guest.h"
+#include "layout.h"
 
+#define H_GET_TCE 0x1c
+#define H_PUT_TCE 0x20
 #define H_PUT_TERM_CHAR 0x58
 #define H_GET_TERM_CHAR 0x54
+#define H_STUFF_TCE 0x138
 #define H_PUT_TCE_INDIRECT 0x13c
 #define H_RTAS 0xf000
 
@@ -46,23 +61,58 @@
 
 #define RTAS_START_CPU 0x2006
 #define RTAS_STOP_SELF 0x2007
+#define RTAS_CREATE_WINDOW 0x2027
+#define RTAS_REMOVE_WINDOW 0x2028
+#define RTAS_RESET_WINDOWS 0x2029
 #define RTAS_HARDWARE_ERROR -1
+
+#define BRIDGES 2
+#define WINDOWS 2
+#define BUID_HIGH 0x8000000
+#define BUID_LOW 0x20000000
+#define FIRST_LIOBN 0x80000000
+#define BIG_START (1ULL << 59)
+
+/* What a storm maps: RAM in which nothing lies, and where DIMMs may be */
+#define STORM_PAGES 128
+#define STORM_ENTRIES 128
+#define STORM_SHIFT 16
+#define STORM_RAM (128ULL << 20)
+#define STORM_RAM_PAGES 2048
+#define STORM_ALL_PAGES 14336
 
 typedef struct {
     uint64_t calls, ticks, max;
     long status;
 } Account;
 
-/* What the other processor does; it runs from start to end of that */
-static struct {
+typedef enum {
+    PUT, PUT_INDIRECT, STUFF, GET, CREATE, REMOVE, RESET, KINDS
+} Kind;
+
+/* What another processor does; it runs from start to end of that */
+typedef struct {
     uint64_t words[9];          /* OP A1 A2 A3 A4 STEP2 STEP3 TURN PAUSE */
     uint64_t calls, good, ticks;
+    uint64_t kinds[KINDS][2];
+    uint64_t random;            /* of a storm, else 0 */
+    uint64_t bridges, rate;
     long status;
-    bool stop, stopped;
-} other = { .stopped = true };
+    bool stop, runs;
+} Other;
 
-static uint64_t list[LIST_ENTRIES] __attribute__((aligned(4096)));
-static uint32_t rtas_words[32] __attribute__((aligned(64)));
+/* A window, as it was made last */
+typedef struct {
+    uint64_t start;
+    unsigned shift;
+} Place;
+
+static Other others[PROCESSORS];
+static uint64_t lists[PROCESSORS][LIST_ENTRIES] __attribute__((aligned(4096)));
+static uint32_t rtas_words[PROCESSORS][32] __attribute__((aligned(128)));
+static Place places[BRIDGES][WINDOWS] = {
+    { { 0, 12 }, { BIG_START, 16 } }, { { 0, 12 }, { BIG_START, 16 } }
+};
 static char line[256];
 
 static inline uint64_t now(void)
@@ -206,7 +256,7 @@ static void map(const uint64_t *words)
 {
     const uint64_t count = words[3], mask = words[5] - 1, factor = words[6];
     const uint64_t gpa = words[4] | TCE_READ_WRITE, shift = words[2];
-    uint64_t done = 0;
+    uint64_t *list = lists[0], done = 0;
     Account account = { };
 
     while (done < count && !account.status) {
@@ -224,100 +274,277 @@ static void map(const uint64_t *words)
     put_number(0);
 }
 
-static void rtas(const uint64_t *words, unsigned count)
+/* The entries must not change meanwhile */
+static void scan(const uint64_t *words)
 {
-    const unsigned returns = words[1], args = count - 2;
-    uint64_t regs[6] = { H_RTAS, (uint64_t)rtas_words };
+    uint64_t sum = 0;
     Account account = { };
 
-    rtas_words[0] = words[0];
-    rtas_words[1] = args;
-    rtas_words[2] = returns;
-    for (unsigned i = 0; i < args; i++) {
-        rtas_words[3 + i] = words[2 + i];
+    while (account.calls < words[3] && !account.status) {
+        const uint64_t i = account.calls;
+        uint64_t regs[6] = { H_GET_TCE, words[0], words[1] + (i << words[2]) };
+
+        call(&account, regs);
+        sum += regs[1] * (2 * i + 1);
     }
-    call(&account, regs);
-    account.status = (int32_t)rtas_words[3 + args];
     answer(&account);
-    for (unsigned i = 1; i < returns; i++) {
-        put_number(rtas_words[3 + args + i]);
+    put_number(sum);
+}
+
+/* Where is a window now, if that call has made it? */
+static void note_places(const uint32_t *words)
+{
+    const bool creates = words[0] == RTAS_CREATE_WINDOW;
+    const uint32_t bridge = words[5] - BUID_LOW;
+    const uint32_t *returns = words + 3 + words[1];
+
+    if ((creates || words[0] == RTAS_RESET_WINDOWS) && !returns[0] &&
+        bridge < BRIDGES) {
+        places[bridge][creates ? returns[1] % WINDOWS : 0] = creates ?
+            (Place) { (uint64_t)returns[2] << 32 | returns[3], words[6] } :
+            (Place) { 0, 12 };
     }
 }
 
-/* The other processor comes here and ends here */
-void other_main(void)
+/* Have a processor make an RTAS call; what returns is in its rtas_words */
+static int32_t rtas_call(Account *account, unsigned cpu, uint32_t token,
+                         unsigned returns, unsigned args,
+                         const uint64_t *values)
 {
-    static uint32_t stop_self[3] = { RTAS_STOP_SELF };
-    uint64_t regs[6] = { H_RTAS, (uint64_t)stop_self };
-    const uint64_t *words = other.words, start = now();
+    uint32_t *words = rtas_words[cpu];
+    uint64_t regs[6] = { H_RTAS, (uint64_t)words };
+
+    words[0] = token;
+    words[1] = args;
+    words[2] = returns;
+    for (unsigned i = 0; i < args; i++) {
+        words[3 + i] = values[i];
+    }
+    call(account, regs);
+    note_places(words);
+    return words[3 + args];
+}
+
+static void rtas(const uint64_t *words, unsigned count)
+{
+    const unsigned returns = words[1], args = count - 2;
+    Account account = { };
+
+    account.status = rtas_call(&account, 0, words[0], returns, args,
+                               words + 2);
+    answer(&account);
+    for (unsigned i = 1; i < returns; i++) {
+        put_number(rtas_words[0][3 + args + i]);
+    }
+}
+
+/* Other processors */
+
+static void account_other(Other *other, long status)
+{
+    other->calls++;
+    if (status) {
+        other->status = status;
+    } else {
+        other->good++;
+    }
+}
+
+static void repeat(Other *other)
+{
+    const uint64_t *words = other->words;
     uint64_t arg2 = 0, arg3 = 0;
 
-    while (!__atomic_load_n(&other.stop, __ATOMIC_ACQUIRE)) {
-        uint64_t call_regs[6] = { words[0], words[1], words[2] + arg2,
-                                  words[3] + arg3, words[4] };
-        const long status = hypercall(call_regs);
+    while (!__atomic_load_n(&other->stop, __ATOMIC_ACQUIRE)) {
+        uint64_t regs[6] = { words[0], words[1], words[2] + arg2,
+                             words[3] + arg3, words[4] };
 
-        if (status) {
-            other.status = status;
-        } else {
-            other.good++;
-        }
+        account_other(other, hypercall(regs));
         arg2 += words[5];
         arg3 += words[6];
-        if (++other.calls % words[7] == 0) {
+        if (other->calls % words[7] == 0) {
             arg2 = arg3 = 0;
         }
         wait(words[8]);
     }
-    other.ticks = now() - start;
-    __atomic_store_n(&other.stopped, true, __ATOMIC_RELEASE);
-    hypercall(regs);
+}
+
+/* Less than @below, by a xorshift generator */
+static uint64_t draw(Other *other, uint64_t below)
+{
+    other->random ^= other->random << 13;
+    other->random ^= other->random >> 7;
+    other->random ^= other->random << 17;
+    return (other->random >> 11) % below;
+}
+
+static uint64_t draw_tce(Other *other)
+{
+    const uint64_t pages = draw(other, 4) ? STORM_RAM_PAGES : STORM_ALL_PAGES;
+
+    return STORM_RAM + (draw(other, pages) << STORM_SHIFT) +
+           1 + draw(other, TCE_READ_WRITE);
+}
+
+static long storm_tces(Other *other, unsigned cpu, Kind kind)
+{
+    static const uint64_t ops[] = {
+        [PUT] = H_PUT_TCE, [PUT_INDIRECT] = H_PUT_TCE_INDIRECT,
+        [STUFF] = H_STUFF_TCE, [GET] = H_GET_TCE
+    };
+    const unsigned bridge = draw(other, other->bridges);
+    const unsigned number = draw(other, WINDOWS);
+    const Place place = places[bridge][number];
+    const uint64_t count = 1 + draw(other, draw(other, 8) ? 16 :
+                                          STORM_ENTRIES);
+    uint64_t *list = lists[cpu], tce = draw_tce(other);
+    uint64_t regs[6] = {
+        ops[kind], FIRST_LIOBN + (bridge << 8) + number,
+        place.start + (draw(other, STORM_PAGES) << place.shift)
+    };
+
+    if (kind == PUT) {
+        regs[3] = draw(other, 4) ? tce : 0;
+    } else if (kind == PUT_INDIRECT) {
+        for (unsigned i = 0; i < count; i++) {
+            list[i] = tce;
+            tce = draw(other, 16) ? tce + (1ULL << place.shift) :
+                  draw_tce(other);
+        }
+        regs[3] = (uint64_t)list;
+        regs[4] = count;
+    } else if (kind == STUFF) {
+        regs[3] = draw(other, 2) ? tce : 0;
+        regs[4] = count;
+    }
+    return hypercall(regs);
+}
+
+static long storm_windows(Other *other, unsigned cpu, Kind kind)
+{
+    const uint64_t bridge = draw(other, other->bridges);
+    const uint64_t shift = draw(other, 2) ? 12 : 16;
+    const uint64_t liobn = FIRST_LIOBN + (bridge << 8) +
+                           (draw(other, 4) ? 1 : 0);
+    uint64_t args[5] = { 0, BUID_HIGH, BUID_LOW + bridge };
+    Account account = { };
+
+    switch (kind) {
+    case CREATE:
+        args[3] = shift;
+        args[4] = shift + 12 + draw(other, 4);
+        return rtas_call(&account, cpu, RTAS_CREATE_WINDOW, 4, 5, args);
+    case REMOVE:
+        return rtas_call(&account, cpu, RTAS_REMOVE_WINDOW, 1, 1, &liobn);
+    default:
+        args[3] = 1;            /* limited-address mode */
+        return rtas_call(&account, cpu, RTAS_RESET_WINDOWS, 1,
+                         draw(other, 4) ? 3 : 4, args);
+    }
+}
+
+static void storm(Other *other, unsigned cpu)
+{
+    static const Kind tces[] = { PUT, PUT, PUT, PUT_INDIRECT, PUT_INDIRECT,
+                                 STUFF, GET, GET };
+    static const Kind windows[] = { CREATE, CREATE, CREATE, CREATE,
+                                    REMOVE, REMOVE, REMOVE, RESET };
+
+    while (!__atomic_load_n(&other->stop, __ATOMIC_ACQUIRE)) {
+        const bool rare = !draw(other, other->rate);
+        const Kind kind = (rare ? windows : tces)[draw(other, 8)];
+        const long status = rare ? storm_windows(other, cpu, kind) :
+                            storm_tces(other, cpu, kind);
+
+        account_other(other, status);
+        other->kinds[kind][0]++;
+        other->kinds[kind][1] += !status;
+    }
+}
+
+/* Another processor comes here and ends here */
+void other_main(uint64_t cpu)
+{
+    const uint64_t start = now();
+    Other *other = &others[cpu];
+    Account account = { };
+
+    if (other->random) {
+        storm(other, cpu);
+    } else {
+        repeat(other);
+    }
+    other->ticks = now() - start;
+    __atomic_store_n(&other->runs, false, __ATOMIC_RELEASE);
+    rtas_call(&account, cpu, RTAS_STOP_SELF, 0, 0, NULL);
 }
 
 /* Again while the processor is still on its way out of its last job */
-static long start_other(uint64_t cpu)
+static void start_other(uint64_t cpu)
 {
-    do {
-        uint64_t regs[6] = { H_RTAS, (uint64_t)rtas_words };
+    const uint64_t args[] = { cpu, (uint64_t)other_start, cpu };
+    Other *other = &others[cpu];
+    Account account = { };
 
-        rtas_words[0] = RTAS_START_CPU;
-        rtas_words[1] = 3;
-        rtas_words[2] = 1;
-        rtas_words[3] = cpu;
-        rtas_words[4] = (uint64_t)other_start;
-        rtas_words[5] = 0;
-        hypercall(regs);
-    } while ((int32_t)rtas_words[6] == RTAS_HARDWARE_ERROR);
-    return (int32_t)rtas_words[6];
+    other->calls = other->good = other->ticks = 0;
+    other->status = 0;
+    for (unsigned i = 0; i < KINDS; i++) {
+        other->kinds[i][0] = other->kinds[i][1] = 0;
+    }
+    other->stop = false;
+    other->runs = true;
+    do {
+        account.status = rtas_call(&account, 0, RTAS_START_CPU, 1, 3, args);
+    } while (account.status == RTAS_HARDWARE_ERROR);
+    if (account.status) {
+        other->runs = false;
+    }
+    account = (Account) { .status = account.status };
+    answer(&account);
 }
 
 static void behind(const uint64_t *words)
 {
-    Account account = { };
+    Other *other = &others[words[0]];
 
     for (unsigned i = 0; i < 9; i++) {
-        other.words[i] = words[1 + i];
+        other->words[i] = words[1 + i];
     }
-    other.calls = other.good = other.ticks = 0;
-    other.status = 0;
-    other.stop = other.stopped = false;
-    account.status = start_other(words[0]);
-    if (account.status) {
-        other.stopped = true;
-    }
-    answer(&account);
+    other->random = 0;
+    start_other(words[0]);
 }
 
-static void halt(void)
+static void start_storm(const uint64_t *words)
 {
+    Other *other = &others[words[0]];
+
+    other->random = words[1];
+    other->bridges = words[2];
+    other->rate = words[3];
+    start_other(words[0]);
+}
+
+static void halt(uint64_t cpu)
+{
+    Other *other = &others[cpu];
     Account account;
 
-    __atomic_store_n(&other.stop, true, __ATOMIC_RELEASE);
-    while (!__atomic_load_n(&other.stopped, __ATOMIC_ACQUIRE)) {
+    __atomic_store_n(&other->stop, true, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&other->runs, __ATOMIC_ACQUIRE)) {
         continue;
     }
-    account = (Account) { other.calls, other.ticks, other.good, other.status };
+    account = (Account) { other->calls, other->ticks, other->good,
+                          other->status };
     answer(&account);
+    for (unsigned i = 0; i < KINDS; i++) {
+        put_number(other->kinds[i][0]);
+        put_number(other->kinds[i][1]);
+    }
+}
+
+static bool is_other(uint64_t cpu)
+{
+    return cpu && cpu < PROCESSORS;
 }
 
 /* Cut the line into a name and numbers; returns how many numbers */
@@ -358,10 +585,14 @@ void guest_main(void)
             map(words);
         } else if (line[0] == 'r' && count > 2) {
             rtas(words, count);
-        } else if (line[0] == 'b' && count == 10) {
+        } else if (line[0] == 's' && line[1] == 'c' && count == 4) {
+            scan(words);
+        } else if (line[0] == 's' && count == 4 && is_other(words[0])) {
+            start_storm(words);
+        } else if (line[0] == 'b' && count == 10 && is_other(words[0])) {
             behind(words);
-        } else if (line[0] == 'h') {
-            halt();
+        } else if (line[0] == 'h' && count == 1 && is_other(words[0])) {
+            halt(words[0]);
         } else if (line[0] == 'p') {
             put_text("pong");
         } else {

@@ -7,6 +7,7 @@
 #define BENCH_GUEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /**

@@ -7,14 +7,18 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "layout.h"
+
     .abiversion 2
 
-/* Run a function of C that does not return */
-    .macro  run function, stack
+/* Run a function of C that does not return, with the processor's number */
+    .macro  run function
     lis     %r2, .TOC.@h
     ori     %r2, %r2, .TOC.@l
-    lis     %r1, \stack@h
-    ori     %r1, %r1, \stack@l
+    lis     %r1, stack_end@h
+    ori     %r1, %r1, stack_end@l
+    sldi    %r4, %r3, STACK_SHIFT
+    add     %r1, %r1, %r4
     li      %r0, 0
     stdu    %r0, -64(%r1)
     bl      \function
@@ -30,12 +34,16 @@ _start:
     or      %r5, %r5, %r6
     mtmsrd  %r5
     isync
-    run     guest_main, stack_end
+    li      %r3, 0
+    run     guest_main
 
-/* RTAS starts a processor in 64-bit mode, big endian, translation off */
+/*
+ * RTAS starts a processor in 64-bit mode, big endian, translation off, and
+ * passes its number on
+ */
     .globl other_start
 other_start:
-    run     other_main, other_stack_end
+    run     other_main
 
 /* See guest.h */
     .globl hypercall
@@ -57,8 +65,7 @@ hypercall:
 
     .bss
     .balign 16
-    .space  16384
-stack_end:
-    .space  16384
-other_stack_end:
+    .space  1 << STACK_SHIFT
+stack_end:                      /* of the first processor */
+    .space  (PROCESSORS - 1) << STACK_SHIFT
     .section .note.GNU-stack, "", @progbits
