@@ -14,6 +14,7 @@ READ_CONFIG, WRITE_CONFIG = 0x2016, 0x2017
 # The cacheable kind goes to QEMU whatever is at the address
 H_LOAD, H_STORE = 0x44, 0x48
 MMIO, MMIO_BUS = 0x200080000000, 0x80000000     # of the first PHB
+PHB_BYTES = 0x80000000                          # of MMIO for each
 BAR_BYTES = 1 << 20                             # of bus for each device
 
 COMMAND, STATUS, BAR0, CAPABILITIES = 4, 6, 0x10, 0x34
@@ -45,25 +46,26 @@ class Ram:
 
 
 class Device:
-    """A PCI function on the first bus, its BARs put where slot says."""
+    """A PCI function on a bus of a PHB, its BARs put where slot says."""
 
-    def __init__(self, guest, slot, bar):
+    def __init__(self, guest, slot, bar, phb=0):
         self.guest, self.ram = guest, Ram(guest)
+        self.buid = BUID[0], BUID[1] + phb
         self.place = slot << 11
         bus = MMIO_BUS + slot * BAR_BYTES
-        self.registers = MMIO + slot * BAR_BYTES
+        self.registers = MMIO + phb * PHB_BYTES + slot * BAR_BYTES
         self.write_config(4, BAR0 + 4 * bar, bus)
         self.write_config(4, BAR0 + 4 * bar + 4, 0)
         self.write_config(2, COMMAND, MEMORY_AND_MASTER | NO_INTX)
 
     def read_config(self, size, register):
         result = self.guest.guest('rtas', READ_CONFIG, 2,
-                                  self.place | register, *BUID, size)
+                                  self.place | register, *self.buid, size)
         return result.checked().values[0]
 
     def write_config(self, size, register, value):
         self.guest.guest('rtas', WRITE_CONFIG, 1, self.place | register,
-                         *BUID, size, value).checked()
+                         *self.buid, size, value).checked()
 
     def get(self, size, register):
         return self.ram.load(size, self.registers + register)
@@ -86,17 +88,16 @@ class Nvme(Device):
     AQA, ASQ, ACQ, CC, CSTS = 0x24, 0x28, 0x30, 0x14, 0x1c
     ENTRIES, IDENTIFY = 8, 6
 
-    def __init__(self, guest, slot, ram, bus):
-        super().__init__(guest, slot, 0)
+    def __init__(self, guest, slot, ram, bus, phb=0):
+        super().__init__(guest, slot, 0, phb)
         self.queue, self.answers, self.sent = ram, ram + 4096, 0
         self.ram.clear(ram, 8192)
         self.put(4, self.CC, 0)
         _wait('NVMe', lambda: not self.get(4, self.CSTS) & 1)
         self.put(4, self.AQA, (self.ENTRIES - 1) << 16 | (self.ENTRIES - 1))
-        self.put(4, self.ASQ, bus)
-        self.put(4, self.ASQ + 4, 0)
-        self.put(4, self.ACQ, bus + 4096)
-        self.put(4, self.ACQ + 4, 0)
+        for register, address in (self.ASQ, bus), (self.ACQ, bus + 4096):
+            self.put(4, register, address & 0xffffffff)
+            self.put(4, register + 4, address >> 32)
         self.put(4, self.CC, 4 << 20 | 6 << 16 | 1)
         _wait('NVMe', lambda: self.get(4, self.CSTS) & 1)
 
@@ -106,8 +107,9 @@ class Nvme(Device):
         answer = self.answers + self.sent % self.ENTRIES * 16
         phase = 1 - self.sent // self.ENTRIES % 2
         self.sent += 1
-        for word, value in {0: self.IDENTIFY | self.sent << 16, 6: bus,
-                            7: 0, 10: 1}.items():
+        for word, value in {0: self.IDENTIFY | self.sent << 16,
+                            6: bus & 0xffffffff, 7: bus >> 32,
+                            10: 1}.items():
             self.ram.store(4, entry + word * 4, value)
         self.put(4, 0x1000, self.sent % self.ENTRIES)
         _wait('NVMe', lambda: self.ram.load(2, answer + 14) & 1 == phase)

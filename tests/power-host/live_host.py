@@ -36,6 +36,7 @@ exec sh <&3 >&3 2>&3
 """
 NOTHING_BEFORE = 'nothing before this counts'
 COMPLAINT = r'WARNING: |BUG: |Oops'
+HOST_PAGE = 64 << 10
 
 # What an emulated POWER9 can promise about speculation
 MACHINE = ('pseries,x-vof=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,'
@@ -246,10 +247,31 @@ class HostGuest(Guest):
             return str(problem)
         return None
 
-    def unplug(self, name):
-        """The guest program takes no device, so each can go at once."""
+    def unplug(self, name, *connector):
+        """The guest program takes no device, so each can go at once.
+
+        If the machine was reset since it came, the program has to let go of
+        it, see isolate().
+        """
         self.ask('device_del', id=name)
+        if connector:
+            self.isolate(*connector)
         self.wait_event('DEVICE_DELETED', device=name)
+
+    def plug_dimm(self, size, name='dimm'):
+        """Returns its address."""
+        self.ask('object-add', id=f'{name}-ram', size=size,
+                 **{'qom-type': 'memory-backend-ram'})
+        self.ask('device_add', driver='pc-dimm', id=name,
+                 memdev=f'{name}-ram')
+        return next(dimm['data']['addr']
+                    for dimm in self.ask('query-memory-devices')
+                    if dimm['data']['id'] == name)
+
+    def unplug_dimm(self, name='dimm', *connector):
+        """Wait for it to leave, then free its memory."""
+        self.unplug(name, *connector)
+        self.ask('object-del', id=f'{name}-ram')
 
     def tables(self):
         """How many TCE tables KVM has."""
@@ -273,6 +295,33 @@ class HostGuest(Guest):
         self.ask('trace-event-set-state', name='spapr_iommu_pci_*',
                  enable=False)
         return after - before
+
+
+def vfio(host, number, **options):
+    """Arguments of device_add for a device of the host."""
+    return {'driver': 'vfio-pci', 'id': f'disk{number}',
+            'host': host.groups()[number], 'addr': str(1 + number),
+            **options}
+
+
+def cold(options):
+    """The same as an argument of -device."""
+    return ','.join([options.pop('driver'),
+                     *(f'{name}={value}' for name, value in options.items())])
+
+
+@contextlib.contextmanager
+def no_trace(t, host, name):
+    """What happens inside leaves nothing in the host."""
+    host.complaints()
+    before = host.pinned()
+    yield
+    after = host.settled(host.pinned, before)
+    t.equal((after - before) * HOST_PAGE >> 20, 0,
+            f'{name}: MiB that stay pinned when QEMU has ended')
+    # Linux warns of a group that leaves KVM without ever having got a table
+    t.equal([line for line in host.complaints() if 'kvm_vfio_' not in line],
+            [], f'{name}: the host complains of nothing')
 
 
 def _listen(folder, name):

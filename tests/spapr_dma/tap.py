@@ -20,6 +20,7 @@ class Tap:
     def __init__(self):
         self.count = 0
         self.failed = 0
+        self._seed = None
 
     def check(self, good, name, detail=''):
         """Print one result; detail explains a failure."""
@@ -38,9 +39,11 @@ class Tap:
 
     def seed(self):
         """What SEED says, or a new one; printed, so that it can be given."""
-        seed = int(os.environ.get('SEED') or random.randrange(1 << 32))
-        self.note(f'SEED={seed}')
-        return seed
+        if self._seed is None:
+            self._seed = int(os.environ.get('SEED') or
+                             random.randrange(1 << 32))
+            self.note(f'SEED={self._seed}')
+        return self._seed
 
     @staticmethod
     def note(text):
