@@ -21,6 +21,7 @@ help:
 	@echo 'make check-libvirt  what the manual says to type, with libvirt'
 	@echo 'make check-model  a VFIO host that fails, call by call; base and ours'
 	@echo 'make check-mutants  do the tests notice wrong changes? hours'
+	@echo 'make check-races  guests of KVM at random, for $$SECONDS_TO_RUN (600)'
 	@echo 'make check-stock  what the unmodified base gets wrong, and its own tests'
 	@echo 'make bench        compare speed and scale with the unmodified base'
 	@echo 'make bench-quick  the same in short, as a test'
@@ -73,6 +74,14 @@ check-model: setup
 		build/project/tests/vfio-model/vfio-model \
 		build/asan/qemu-system-ppc64 build/stock/qemu-system-ppc64
 
+check-races: setup
+	@scripts/build-target build/native.stamp native
+	@scripts/build-target build/ppc64le.stamp ppc64le
+	@scripts/ninja build/project tests/power-host/odd-host.so
+	@scripts/run-python tests/power-host/race-soak \
+		--seconds $${SECONDS_TO_RUN:-600} \
+		build/project/tests/power-host/odd-host.so
+
 check-stock: setup
 	@scripts/build-target build/native.stamp native
 	@scripts/build-qemu stock
@@ -112,5 +121,5 @@ distclean:
 
 .NOTPARALLEL:
 .PHONY: all help setup demo check $(TIERS:%=check-%) check-abi \
-        check-ci check-libvirt check-model check-mutants check-stock bench bench-quick \
-        soak clean distclean
+        check-ci check-libvirt check-model check-mutants check-races \
+        check-stock bench bench-quick soak clean distclean
