@@ -581,16 +581,6 @@ static void test_bad_spans(void)
     stream_free(s);
 }
 
-/* A word stays though the RAM that it leads to was unplugged before */
-static void test_target_gone(void)
-{
-    Stream *s = save_stream("-global spapr-tce-table.sparse-migration=on");
-    gsize span = find_fields(s, s->geometry, "spapr_iommu_sparse") + 8;
-
-    g_assert_true(load_changed(s, span + 12, 1ULL << 40 | TCE_RW, 8));
-    stream_free(s);
-}
-
 /* Returns how many bytes were sent */
 static gsize send_to_file(SpaprDmaTest *from, const char *dir)
 {
@@ -973,7 +963,6 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-dma-migration/limited-after", test_limited_after);
     qtest_add_func("spapr-dma-migration/twice", test_twice);
     qtest_add_func("spapr-dma-migration/told-before", test_told_before);
-    qtest_add_func("spapr-dma-migration/target-gone", test_target_gone);
     qtest_add_func("spapr-dma-migration/words-once", test_words_once);
     qtest_add_func("spapr-dma-migration/bypass-after", test_bypass_after);
     qtest_add_func("spapr-dma-migration/into-used", test_into_used);
