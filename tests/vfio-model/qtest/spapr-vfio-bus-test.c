@@ -705,6 +705,27 @@ static void test_ram_in_a_run(void)
     quit(b);
 }
 
+/* RAM in one window hides TCEs though newer RAM lies in another */
+static void test_ram_in_two_windows(void)
+{
+    BusTest *b = boot(POWERNV ONE, NULL, BUS_RAM
+                      REGION("r2", "addr=0x800000000000000,memdev=m2,"
+                             "shown=off") VFIO1);
+    SpaprDdwWindow w = vfio_create(b->v, 12, 28, WINDOW_64);
+
+    show(b, "r2", true);
+    put(b, LIOBN_DEFAULT, RAM_BUS, GUEST, 2);
+    put(b, w.liobn, w.addr, GUEST, 2);
+    vfio_assert_host(b->v, "[0+40000000/12:100"
+                     " 800000000000000+10000000/12:100]");
+    assert_file(b, 1, RAM_BUS, "m1", 0);
+    assert_file(b, 1, w.addr, "m2", 0);
+    show(b, "ram", false);
+    vfio_assert_dma(b->v, 1, RAM_BUS, GUEST);
+    assert_file(b, 1, w.addr, "m2", 0);
+    quit(b);
+}
+
 /* KVM knows nothing of RAM on the bus, so it updates nothing meanwhile */
 static void assert_kvm_updates(BusTest *b, bool updates)
 {
@@ -1397,6 +1418,8 @@ int main(int argc, char **argv)
     qtest_add_func("spapr-vfio/bus/ram-v1", test_ram_v1);
     qtest_add_func("spapr-vfio/bus/ram-later", test_ram_later);
     qtest_add_func("spapr-vfio/bus/ram-in-a-run", test_ram_in_a_run);
+    qtest_add_func("spapr-vfio/bus/ram-in-two-windows",
+                   test_ram_in_two_windows);
     qtest_add_func("spapr-vfio/bus/ram-and-kvm", test_ram_and_kvm);
     qtest_add_func("spapr-vfio/bus/ram-first", test_ram_first);
     qtest_add_func("spapr-vfio/bus/ram-readonly", test_ram_readonly);
