@@ -134,6 +134,13 @@ static void test_host_small_window(void)
                             "does not lie in the only one of the host");
     vfio_quit(v);
 
+    /* As large, but it starts later and so ends beyond */
+    v = vfio_boot("host flavour=p7 dma32=1G\n" ONE, NULL,
+                  "-global spapr-pci-host-bridge.dma_win_addr=0x20000000");
+    vfio_assert_not_plugged(v, PLUG(1),
+                            "does not lie in the only one of the host");
+    vfio_quit(v);
+
     v = vfio_boot(P7, NULL,
                   "-global spapr-pci-host-bridge.dma_win_size=0x20000000");
     vfio_fault(v, "ioctl=enable,errno=EPERM,once");
