@@ -78,10 +78,10 @@ static uint64_t ioba_of(const RefWindow *window, uint64_t page)
     return window->start + (page << window->shift);
 }
 
-/* The first page of a block that has no word yet; returns what H_PUT_TCE did */
-static int64_t fill_block(const RefWindow *window, uint64_t block)
+/* H_PUT_TCE, and nothing is looked at; returns what was answered */
+static int64_t put_blindly(const RefWindow *window, uint64_t page)
 {
-    uint64_t ioba = ioba_of(window, block * REF_LIST_WORDS);
+    uint64_t ioba = ioba_of(window, page);
     uint64_t r4 = window->liobn;
     int64_t ret = hcall(H_PUT_TCE, &r4, ioba, TARGET | 3, 0);
 
@@ -97,7 +97,7 @@ static uint64_t fill(const RefWindow *window)
     uint64_t limit = ref_memory_limit(ref), n = 0;
     size_t before = __sanitizer_get_current_allocated_bytes();
 
-    while (fill_block(window, n) == H_SUCCESS) {
+    while (put_blindly(window, n * REF_LIST_WORDS) == H_SUCCESS) {
         n++;
         if (n * 4096 > limit) {
             fail("%" PRIu64 " blocks of words, in %" PRIu64 " bytes at most",
@@ -162,12 +162,15 @@ static void replace_window(void)
     put(window->liobn, ioba_of(window, window->pages - 1), TARGET | 3);
 }
 
+/* What is being cleared cannot be looked at yet */
 static void put_at_end(void)
 {
     const RefPhb *phb = g_ptr_array_index(ref->phbs, PHB_2);
     const RefWindow *window = &phb->windows[1];
 
-    put(window->liobn, ioba_of(window, window->pages - 1), TARGET | 3);
+    if (put_blindly(window, window->pages - 1) != H_SUCCESS) {
+        fail("H_PUT_TCE is refused");
+    }
 }
 
 void op_long_stuff(Input *in)
@@ -176,12 +179,13 @@ void op_long_stuff(Input *in)
     const RefWindow *window = make_large();
 
     for (unsigned block = 0; block < 65 + kind; block++) {
-        if (fill_block(window, block) != H_SUCCESS) {
+        if (put_blindly(window, block * REF_LIST_WORDS) != H_SUCCESS) {
             fail("H_PUT_TCE is refused");
         }
     }
     between_stretches(kind & 1 ? replace_window : put_at_end);
     stuff(window->liobn, window->start, 0, window->pages - (~kind & 1), 0);
     between_stretches(NULL);
+    check_tce(window->liobn, ioba_of(window, window->pages - 1));
     check_memory();
 }
