@@ -299,7 +299,7 @@ static void test_v1_twice(void)
 
     vfio_assert_host(v, "[][]");
     g_assert_cmpuint(spapr_view_locked(v->t, "host-tables"), ==,
-                     4 * GiB + 8 * MiB);
+                     4 * GiB + 16 * MiB);
     vfio_quit(v);
 }
 
