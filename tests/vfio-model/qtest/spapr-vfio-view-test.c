@@ -288,7 +288,7 @@ static void test_locked_memory(void)
 
     v = vfio_boot_under(wrapper, "host flavour=p7 memlock=3G\n" ONE, NULL,
                         VFIO1);
-    assert_owner(v, "containers.0.vfio.lockable", "1073741824");
+    assert_owner(v, "containers.0.vfio.lockable", "1065353216");
     vfio_quit(v);
 
     v = vfio_boot_under(wrapper, "host flavour=powernv memlock=266272K\n" ONE,
