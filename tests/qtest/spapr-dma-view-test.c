@@ -255,6 +255,13 @@ static void test_properties(void)
                  "  { 'page-size': 16777216, 'reason': 'place' } ]");
     spapr_dma_quit(t);
 
+    /* A place right behind the default window */
+    t = spapr_dma_boot("-global spapr-pci-host-bridge.dma64_win_addr="
+                       "0x40000000");
+    assert_owner(t, "phb.offer.windows", "1");
+    g_assert_cmphex(spapr_ddw_create(t, 16, 28).addr, ==, 0x40000000);
+    spapr_dma_quit(t);
+
     /* A place that the default window covers */
     t = spapr_dma_boot("-global spapr-pci-host-bridge.dma64_win_addr="
                        "0x20000000");
@@ -346,6 +353,15 @@ static void test_hypercalls(void)
     spapr_dma_quit(t);
 }
 
+static void assert_max_table(SpaprDmaTest *t, uint64_t bytes)
+{
+    QDict *all = qtest_qmp_assert_success_ref(t->qts,
+                                              "{'execute': 'query-spapr-dma'}");
+
+    spapr_assert_json(all, "max-table-bytes", "%" PRIu64, bytes);
+    qobject_unref(all);
+}
+
 /* The memory that TCEs may take has an end, which a guest is told of */
 static void test_table_memory(void)
 {
@@ -372,6 +388,17 @@ static void test_table_memory(void)
     spapr_assert_json(window, "populated", "%" PRIu64, n);
     spapr_assert_json(window, "counters.put", "%" PRIu64, n + 1);
     qobject_unref(window);
+    spapr_dma_quit(t);
+
+    /* Room for DIMMs is no RAM yet, which has a part of its size for TCEs */
+    t = spapr_dma_boot("-m 256M,slots=1,maxmem=4G");
+    assert_max_table(t, 64 * MiB + 8 * MiB);
+    qtest_qmp_assert_success(t->qts, "{'execute': 'object-add',"
+                             " 'arguments': { 'qom-type': 'memory-backend-ram',"
+                             " 'id': 'm', 'size': 268435456 } }");
+    qtest_qmp_assert_success(t->qts, "{'execute': 'device_add', 'arguments':"
+                             " { 'driver': 'pc-dimm', 'memdev': 'm' } }");
+    assert_max_table(t, 64 * MiB + 16 * MiB);
     spapr_dma_quit(t);
 }
 
