@@ -182,6 +182,22 @@ static void test_no_default(void)
     g_assert_nonnull(strstr(said, "with libvirt remove <hard_limit>"));
 }
 
+/* D20: the same sum is said while the default window is made once more */
+static void test_no_default_later(void)
+{
+    VfioTest *v = boot(512 << 20, ONE, VFIO1);
+    uint64_t sum = spapr_view_locked(v->t, "sum");
+    g_autofree char *says = g_strdup_printf(LOCKS "%" PRIu64 " ", sum);
+
+    g_assert_cmpint(spapr_ddw_remove(v->t, LIOBN_DEFAULT), ==, RTAS_OK);
+    vfio_fault(v, "ioctl=tce_create,errno=ENOMEM");
+    qtest_system_reset(v->t->qts);
+    vfio_no_fault(v);
+    g_assert_cmpuint(vfio_log_count(v, "has no default DMA window"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, says), ==, 1);
+    vfio_quit(v);
+}
+
 /* There is just enough to start, and the guest's first query says so */
 static void test_offer_told_once(void)
 {
@@ -507,6 +523,8 @@ int main(int argc, char **argv)
         qtest_add_data_func(path, &rungs[i], test_ladder);
     }
     qtest_add_func("spapr-vfio/memlock/D20-no-default", test_no_default);
+    qtest_add_func("spapr-vfio/memlock/D20-no-default-later",
+                   test_no_default_later);
     qtest_add_func("spapr-vfio/memlock/D20-offer-told-once",
                    test_offer_told_once);
     qtest_add_func("spapr-vfio/memlock/dimm", test_dimm);
