@@ -220,6 +220,24 @@ static void test_map_flood(void)
     vfio_quit(v);
 }
 
+/* What is cleared is unmapped, and nothing behind it */
+static void test_map_stuff(void)
+{
+    VfioTest *v = vfio_boot(POWERNV ONE, NULL, VFIO1);
+
+    for (unsigned i = 2; i < 8; i++) {
+        vfio_put(v, LIOBN_DEFAULT, i * PAGE, (0x4000000 + i * PAGE) | TCE_RW,
+                 H_SUCCESS);
+    }
+    vfio_assert_host(v, "[0+40000000/12:6]");
+    /* Nothing is mapped in the first of two entries, and more behind them */
+    g_assert_cmpint(spapr_stuff_tce(v->t, LIOBN_DEFAULT, PAGE, 0, 2), ==,
+                    H_SUCCESS);
+    vfio_assert_host(v, "[0+40000000/12:5]");
+    vfio_assert_dma(v, 1, 3 * PAGE, 0x4003000);
+    vfio_quit(v);
+}
+
 /* C20: what one host container refuses is not mapped in the other either */
 static void test_map_two_containers(void)
 {
@@ -352,6 +370,7 @@ int main(int argc, char **argv)
                    test_reset_keeps_default);
     qtest_add_func("spapr-vfio/reset/refused", test_reset_refused);
     qtest_add_func("spapr-vfio/map/A10-flood", test_map_flood);
+    qtest_add_func("spapr-vfio/map/stuff", test_map_stuff);
     qtest_add_func("spapr-vfio/map/C20-two-containers",
                    test_map_two_containers);
     qtest_add_func("spapr-vfio/windows/v1-ends", test_v1_ends);
