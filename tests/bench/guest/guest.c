@@ -408,7 +408,8 @@ static long storm_tces(Other *other, unsigned cpu, Kind kind)
     } else if (kind == PUT_INDIRECT) {
         for (unsigned i = 0; i < count; i++) {
             list[i] = tce;
-            tce = draw(other, 16) ? tce + (1ULL << place.shift) :
+            /* Right in any window, should this be another one by now */
+            tce = draw(other, 16) ? tce + (1ULL << STORM_SHIFT) :
                   draw_tce(other);
         }
         regs[3] = (uint64_t)list;
