@@ -124,8 +124,8 @@ static void test_refused(void)
 {
     SpaprDmaTest *t = spapr_dma_boot("-device spapr-vscsi,reg=0x80000101");
 
-    assert_not_plugged(t, 1, "LIOBN 0x80000101 is in use already: give the device"
-                       " another index or address");
+    assert_not_plugged(t, 1, "LIOBN 0x80000101 is in use already: give the"
+                       " device another index or address");
     spapr_assert_no_window(t, LIOBN_DEFAULT + PHB1);
     spapr_assert_window(t, LIOBN_64 + PHB1, 0, 12, 28);
     assert_plugged(t, 2);

@@ -274,7 +274,8 @@ static void test_told_again(void)
 
     spapr_ddw_query(v->t, 6);
     g_assert_cmpuint(vfio_log_count(v, ""), ==, 1);
-    g_assert_cmpuint(vfio_log_count(v, "no more room at dma64_win_addr"), ==, 1);
+    g_assert_cmpuint(vfio_log_count(v, "no more room at dma64_win_addr"), ==,
+                     1);
     vfio_assert_plugged(v, PLUG(1));
     spapr_ddw_query(v->t, 6);
     spapr_ddw_query(v->t, 6);
