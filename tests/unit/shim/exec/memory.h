@@ -7,11 +7,7 @@
 #ifndef TESTS_UNIT_SHIM_MEMORY_H
 #define TESTS_UNIT_SHIM_MEMORY_H
 
-typedef enum IOMMUAccessFlags {
-    IOMMU_NONE = 0,
-    IOMMU_RO = 1,
-    IOMMU_WO = 2,
-    IOMMU_RW = 3,
-} IOMMUAccessFlags;
+/* Bits: 1 reads, 2 writes */
+typedef enum { IOMMU_NONE, IOMMU_RO, IOMMU_WO, IOMMU_RW } IOMMUAccessFlags;
 
 #endif /* TESTS_UNIT_SHIM_MEMORY_H */
