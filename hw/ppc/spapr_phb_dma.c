@@ -291,11 +291,11 @@ static const char *limit_meaning(const SpaprPhbState *sphb,
         [SPAPR_DMA_LIMIT_REASON_GUEST_MEMORY] = "its memory needs no more",
     };
 
-    if (by->reason == SPAPR_DMA_LIMIT_REASON_PLACE && by->mapper) {
-        return sphb->ddw_limited ?
-               "the host starts no window at 4 GiB, where limited-address mode"
-               " has it: reset the machine, which ends that mode" :
-               "the host starts no window at dma64_win_addr: leave that"
+    if (by->reason == SPAPR_DMA_LIMIT_REASON_PLACE && sphb->ddw_limited) {
+        return "there is none at 4 GiB, where limited-address mode has it:"
+               " reset the machine, which ends that mode";
+    } else if (by->reason == SPAPR_DMA_LIMIT_REASON_PLACE && by->mapper) {
+        return "the host starts no window at dma64_win_addr: leave that"
                " property alone, or set it to where the host does";
     }
     return meaning[by->reason];

@@ -91,10 +91,11 @@ char *vfio_memlock_remedy(const SpaprDmaMapper *mapper, uint64_t coming,
     GString *text;
 
     if (limit >= bytes) {
-        return g_strdup("the limit of locked memory is not the reason: the host"
-                        " has too little free memory, or not enough in one"
-                        " piece for a table, or QEMU locks other memory, too,"
-                        " as with -overcommit mem-lock=on");
+        return g_strdup("the limit of locked memory allows what DMA windows"
+                        " need: the host has too little free memory, or not"
+                        " enough in one piece for a table, or QEMU locks other"
+                        " memory, too, as with -overcommit mem-lock=on, or"
+                        " failures have used it up");
     }
     text = g_string_new(NULL);
     g_string_append_printf(text, "this machine with its DMA windows locks %"

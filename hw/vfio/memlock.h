@@ -20,7 +20,7 @@
  *
  * Returns a part of a message, to be freed.  The sum is that of the machine
  * with all DMA windows, so that nothing else is missed after it is allowed.  If
- * the limit allows that much, the message says that it is something else.
+ * the limit allows that much, the message names what else it can be.
  */
 char *vfio_memlock_remedy(const SpaprDmaMapper *mapper, uint64_t coming,
                           bool plugged);

@@ -63,7 +63,7 @@ void spapr_phb_dma_class_init(ObjectClass *klass);
 bool spapr_phb_dma_realize(SpaprPhbState *sphb, Error **errp);
 
 /**
- * spapr_phb_dma_unrealize: take the windows off the PHB's bus
+ * spapr_phb_dma_unrealize: end the PHB's windows, and take them off its bus
  * @sphb: PHB, realized or partly so
  */
 void spapr_phb_dma_unrealize(SpaprPhbState *sphb);

@@ -460,7 +460,8 @@ static void test_no_limit(void)
                            " 'arguments': " PLUG(1) "}");
         said = qdict_get_str(qdict_get_qdict(answer, "error"), "desc");
         g_assert_nonnull(strstr(said, "Cannot allocate memory; the limit of"
-                                " locked memory is not the reason: "));
+                                " locked memory allows what DMA windows"
+                                " need: "));
         g_assert_null(strstr(said, "raise"));
         qobject_unref(answer);
         vfio_no_fault(v);
