@@ -1,14 +1,7 @@
 /*
- * Stands in for a directory's trace events in unit tests: they are not seen
+ * Stands in for a directory's trace.h in unit tests
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef TESTS_UNIT_SHIM_TRACE_H
-#define TESTS_UNIT_SHIM_TRACE_H
-
-#define trace_vfio_spapr_map(...)           ((void)0)
-#define trace_vfio_spapr_unmap(...)         ((void)0)
-#define trace_vfio_spapr_group_attach(...)  ((void)0)
-
-#endif /* TESTS_UNIT_SHIM_TRACE_H */
+#include "trace/trace-hw_vfio.h"
