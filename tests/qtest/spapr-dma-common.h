@@ -117,9 +117,12 @@ SpaprDmaTest *spapr_dma_boot_env(const char *env, const char *fmt, ...)
 void spapr_dma_quit(SpaprDmaTest *t);
 
 /**
- * spapr_dma_resident: bytes of memory that QEMU has
+ * spapr_dma_memory: bytes of memory that QEMU has, or had
+ * @field: VmRSS: or VmHWM: of proc(5)
+ *
+ * Returns 0 if QEMU has sanitizers (ASAN_BUILD), which keep what was freed.
  */
-uint64_t spapr_dma_resident(SpaprDmaTest *t);
+uint64_t spapr_dma_memory(SpaprDmaTest *t, const char *field);
 
 /**
  * spapr_rtas: call any RTAS function

@@ -156,14 +156,14 @@ static void test_no_window(void)
     t = spapr_dma_boot("%s", options->str);
     for (unsigned i = 0; i < 1000; i++) {
         if (i == 300) {
-            before = spapr_dma_resident(t);
+            before = spapr_dma_memory(t, "VmRSS:");
         }
         answer = qtest_qmp(t->qts, "{'execute': 'query-spapr-dma'}");
         g_assert_cmpuint(qlist_size(qdict_get_qlist(
             qdict_get_qdict(answer, "return"), "owners")), ==, 1);
         qobject_unref(answer);
     }
-    g_assert_cmpuint(spapr_dma_resident(t), <, before + 1 * MiB);
+    g_assert_cmpuint(spapr_dma_memory(t, "VmRSS:"), <, before + 1 * MiB);
     spapr_dma_quit(t);
 }
 

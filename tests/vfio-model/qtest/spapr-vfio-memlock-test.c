@@ -185,7 +185,7 @@ static void test_no_default(void)
 /* D20: the same sum is said while the default window is made once more */
 static void test_no_default_later(void)
 {
-    VfioTest *v = boot(512 << 20, ONE, VFIO1);
+    VfioTest *v = boot(264 << 20, ONE, VFIO1);
     uint64_t sum = spapr_view_locked(v->t, "sum");
     g_autofree char *says = g_strdup_printf(LOCKS "%" PRIu64 " ", sum);
 

@@ -38,12 +38,12 @@ static void test_create_refused_often(void)
     /* The arguments are still there */
     for (unsigned i = 0; i < 21000; i++) {
         if (i == 1000) {
-            before = spapr_dma_resident(v->t);
+            before = spapr_dma_memory(v->t, "VmRSS:");
         }
         qtest_rtas_call(v->t->qts, "ibm,create-pe-dma-window", 5,
                         v->t->scratch, 4, v->t->scratch + PAGE / 2);
     }
-    g_assert_cmpuint(spapr_dma_resident(v->t), <, before + 1 * MiB);
+    g_assert_cmpuint(spapr_dma_memory(v->t, "VmRSS:"), <, before + 1 * MiB);
     vfio_quit(v);
 }
 
