@@ -50,8 +50,7 @@ static GArray *eeh_containers(SpaprPhbState *sphb)
 
     QLIST_FOREACH(base, &space->containers, next) {
         if (object_dynamic_cast(OBJECT(base), TYPE_VFIO_IOMMU_SPAPR)) {
-            VFIOContainer *container = container_of(base, VFIOContainer,
-                                                    bcontainer);
+            VFIOContainer *container = VFIO_IOMMU_LEGACY(base);
 
             g_array_append_val(fds, container->fd);
         }

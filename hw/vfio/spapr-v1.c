@@ -107,7 +107,7 @@ static bool v1_open(VFIOSpaprContainer *sc, Error **errp)
                    remedy ? "; " : "", remedy ?: "");
         return false;
     }
-    sc->container.bcontainer.pgsizes = 1ULL << V1_PAGE_SHIFT;
+    VFIO_IOMMU(sc)->pgsizes = 1ULL << V1_PAGE_SHIFT;
     return true;
 }
 

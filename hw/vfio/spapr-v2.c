@@ -386,7 +386,7 @@ static void v2_window_drop(VFIOSpaprContainer *sc, const VFIOHostWindow *hw)
 /* All containers of the address space will want a table like this one's */
 static unsigned v2_containers(const VFIOSpaprContainer *sc)
 {
-    const VFIOContainerBase *bcontainer = &sc->container.bcontainer, *other;
+    const VFIOContainerBase *bcontainer = VFIO_IOMMU(sc), *other;
     unsigned containers = 0;
 
     QLIST_FOREACH(other, &bcontainer->space->containers, next) {

@@ -400,8 +400,8 @@ static bool vfio_spapr_get_info(VFIOSpaprContainer *sc, Error **errp)
                          " (VFIO_IOMMU_SPAPR_TCE_GET_INFO)");
         return false;
     }
-    sc->container.bcontainer.pgsizes = sc->info.page_sizes ?:
-                                       qemu_real_host_page_size();
+    VFIO_IOMMU(sc)->pgsizes = sc->info.page_sizes ?:
+                              qemu_real_host_page_size();
     return true;
 }
 
