@@ -621,26 +621,11 @@ static bool phb_dma_needed(void *opaque)
     return sphb->ddw_limited;
 }
 
-static int phb_dma_post_load(void *opaque, int version_id)
-{
-    SpaprPhbState *sphb = opaque;
-
-    if (sphb->ddw_limited &&
-        !(sphb->ddw_enabled && sphb->ddw_limited_allowed)) {
-        error_report("%s: the source is in limited-address mode, which ddw=off"
-                     " or ddw-limited=off forbids here: have both on, as the"
-                     " source", sphb->dtbusname);
-        return -EINVAL;
-    }
-    return 0;
-}
-
 const VMStateDescription vmstate_spapr_phb_dma = {
     .name = "spapr_pci/dma",
     .version_id = 1,
     .minimum_version_id = 1,
     .needed = phb_dma_needed,
-    .post_load = phb_dma_post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_BOOL(ddw_limited, SpaprPhbState),
         VMSTATE_END_OF_LIST()
